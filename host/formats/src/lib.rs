@@ -1,0 +1,41 @@
+//! What Nix writes down, and nothing else: hashes, store names and paths, content addresses, the
+//! NAR archive, narinfo records and their signatures.
+//!
+//! Everything here is a pure function of its input: no files, no network, no clock, no async. It
+//! can be read beside the Nix manual, tested with vectors made by Nix, and fuzzed alone.
+//!
+//! The crates `nix-derivation` and `nix-narinfo` do the encoding below; no other crate of this
+//! workspace uses them, so that replacing one is a change to one file. What they accept but Nix or
+//! a careful reader would not (a hash without its padding, a record without its last newline) is
+//! refused here.
+//!
+//! | subject | types |
+//! |---|---|
+//! | hashes | [`HashAlgorithm`], [`struct@Hash`], [`Hasher`] |
+//! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`] |
+//! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
+//! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
+//! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`] |
+//! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
+
+mod compression;
+mod content_address;
+mod hash;
+mod hasher;
+pub mod nar;
+mod narinfo;
+mod quote;
+mod signing;
+mod store_name;
+mod store_path;
+
+pub use compression::{Compression, UnknownCompression};
+pub use content_address::{
+    ContentAddress, ContentAddressError, FixedOutput, OutputMode, UnknownMode,
+};
+pub use hash::{Hash, HashAlgorithm, HashError};
+pub use hasher::Hasher;
+pub use narinfo::{NarInfo, NarInfoError, NarUrl, NarUrlError};
+pub use signing::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
+pub use store_name::{StoreName, StoreNameError};
+pub use store_path::{STORE_DIR, StorePath, StorePathError};
