@@ -1,0 +1,197 @@
+//! What a broker would do about one origin, in words: `grant explain`.
+
+use std::fmt;
+
+use super::permit::Target;
+use super::{Broker, Denial, Way};
+use crate::address::AddressRule;
+use crate::{
+    CredentialSpec, Method, ModuleId, Origin, OriginPattern, PathPattern, Provenance, SlotName,
+    builtin,
+};
+
+/// Everything that holds for one origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The module.
+    pub module: ModuleId,
+    /// The fetcher.
+    pub fetcher: String,
+    /// The origin.
+    pub origin: Origin,
+    /// Whether the fetcher declares the origin at all.
+    pub declared: bool,
+    /// The paths that the fetcher declares; each request must match one.
+    pub declared_paths: Vec<PathPattern>,
+    /// What grants the origin for direct requests.
+    pub reach: Vec<Reach>,
+    /// Where redirects of requests to the origin may lead, and by whose word.
+    pub redirects: Vec<(OriginPattern, Provenance)>,
+    /// What each slot holds for the origin.
+    pub slots: Vec<(SlotName, Option<CredentialSpec>)>,
+    /// Which addresses the origin may have.
+    pub addresses: AddressRule,
+    /// Why the origin is not reached, with what would change that.
+    pub denial: Option<Denial>,
+}
+
+/// One thing that grants an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Where it was written.
+    pub from: Provenance,
+    /// The pattern that matched.
+    pub pattern: OriginPattern,
+    /// The methods that are declared and granted.
+    pub methods: Vec<Method>,
+    /// The granted paths; `None`: all that the module declares.
+    pub paths: Option<Vec<PathPattern>>,
+}
+
+impl Broker {
+    /// Everything that holds for `origin`.
+    #[must_use]
+    pub fn explain(&self, origin: &Origin) -> Explanation {
+        let reach: Vec<Reach> = self
+            .ways(origin)
+            .map(|way| self.reach(way, origin))
+            .collect();
+        Explanation {
+            module: self.module.clone(),
+            fetcher: self.fetcher.clone(),
+            origin: origin.clone(),
+            declared: self.declares_origin(origin),
+            declared_paths: self.needs.paths.clone(),
+            denial: self.why_not(origin, &reach),
+            redirects: self.redirects_from(origin),
+            slots: self
+                .slots
+                .keys()
+                .map(|slot| (slot.clone(), self.credential_for(slot, origin).cloned()))
+                .collect(),
+            addresses: self.addresses(self.ways(origin).any(Way::is_exact)),
+            reach,
+        }
+    }
+
+    fn reach(&self, way: Way<'_>, origin: &Origin) -> Reach {
+        let (from, pattern, paths) = match way {
+            Way::Config(grant, pattern) => {
+                (grant.from.clone(), pattern.clone(), grant.paths.clone())
+            }
+            Way::Typed | Way::Allow => (Provenance::Argv, origin.clone().into(), None),
+            Way::Default => (Provenance::BuiltIn, origin.clone().into(), None),
+        };
+        let methods = self
+            .needs
+            .methods
+            .iter()
+            .copied()
+            .filter(|method| way.permits_method(*method))
+            .collect();
+        Reach {
+            from,
+            pattern,
+            methods,
+            paths,
+        }
+    }
+
+    fn redirects_from(&self, start: &Origin) -> Vec<(OriginPattern, Provenance)> {
+        let configured = self.winner(start).into_iter().flat_map(|(grant, _)| {
+            grant
+                .redirects
+                .iter()
+                .map(|pattern| (pattern.clone(), grant.from.clone()))
+        });
+        let allowed = self
+            .allow
+            .iter()
+            .map(|origin| (origin.clone().into(), Provenance::Argv));
+        let built_in = builtin::redirects(&self.module, start)
+            .into_iter()
+            .map(|origin| (origin.into(), Provenance::BuiltIn));
+        configured.chain(allowed).chain(built_in).collect()
+    }
+
+    fn why_not(&self, origin: &Origin, reach: &[Reach]) -> Option<Denial> {
+        if !self.declares_origin(origin) {
+            return Some(self.refuse_undeclared(&format!("origin `{origin}`")));
+        }
+        if !reach.is_empty() {
+            return None;
+        }
+        // Which path it would be does not matter to a grant that is missing.
+        let url = format!("{origin}/").parse().ok()?;
+        let target = Target::of(&url).ok()?;
+        Some(self.refuse_origin(Method::Get, &target))
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} for fetcher `{}` of `{}`",
+            self.origin, self.fetcher, self.module
+        )?;
+        if let Some(denial) = &self.denial {
+            writeln!(f, "  denied: {denial}")?;
+            if let Some(hint) = denial.hint() {
+                writeln!(f, "\nhint: {hint}")?;
+            }
+            return Ok(());
+        }
+        for reach in &self.reach {
+            write!(f, "  granted: {}", reach.from)?;
+            if !reach.pattern.is_exact() {
+                write!(f, ", as {}", reach.pattern)?;
+            }
+            writeln!(f)?;
+            writeln!(f, "    methods: {}", joined(&reach.methods))?;
+            match &reach.paths {
+                None => writeln!(
+                    f,
+                    "    paths: {} (all that it declares)",
+                    joined(&self.declared_paths)
+                )?,
+                Some(paths) => writeln!(
+                    f,
+                    "    paths: {}, of {} that it declares",
+                    joined(paths),
+                    joined(&self.declared_paths)
+                )?,
+            }
+        }
+        for (slot, credential) in &self.slots {
+            match credential {
+                None => writeln!(f, "  slot {slot}: empty")?,
+                Some(spec) => writeln!(
+                    f,
+                    "  slot {slot}: credential {} from {}, sent as {}",
+                    spec.name, spec.source, spec.scheme
+                )?,
+            }
+        }
+        if self.redirects.is_empty() {
+            writeln!(f, "  redirects: to no other origin")?;
+        }
+        for (pattern, from) in &self.redirects {
+            writeln!(f, "  redirects: {pattern}, without credential ({from})")?;
+        }
+        let addresses = match (self.addresses.private, self.addresses.metadata) {
+            (false, _) => "the public internet only",
+            (true, false) => "public and private, no cloud metadata",
+            (true, true) => "public, private and cloud metadata",
+        };
+        writeln!(f, "  addresses: {addresses}")
+    }
+}
+
+fn joined<T: fmt::Display>(items: &[T]) -> String {
+    let texts: Vec<String> = items.iter().map(T::to_string).collect();
+    if texts.is_empty() {
+        return "none".to_owned();
+    }
+    texts.join(", ")
+}

@@ -1,0 +1,249 @@
+//! Refusing in words: each denial with the flags and lines that would allow it.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::denial::Lines;
+use super::permit::Target;
+use super::{Broker, Denial, DenialKind};
+use crate::address::AddressDenied;
+use crate::config::{credential_toml, grant_toml};
+use crate::describe::SlotDescription;
+use crate::{
+    CredentialName, CredentialSpec, DisplayUrl, Grant, Method, Origin, PathPattern, Provenance,
+    SlotName, SourceSpec,
+};
+
+impl Broker {
+    pub(super) fn refuse_url(&self, url: &Url, reason: &str) -> Denial {
+        Denial::new(
+            DenialKind::Url,
+            format!("URL `{}` is refused: {reason}", DisplayUrl(url)),
+        )
+    }
+
+    pub(super) fn refuse_body(&self, method: Method) -> Denial {
+        let module = &self.module;
+        Denial::new(
+            DenialKind::Body,
+            format!("`{module}` may not send a body with `{method}`"),
+        )
+    }
+
+    pub(super) fn refuse_undeclared(&self, what: &str) -> Denial {
+        let (module, fetcher) = (&self.module, &self.fetcher);
+        Denial::new(
+            DenialKind::NotDeclared,
+            format!("fetcher `{fetcher}` of `{module}` asks for {what}, which it does not declare"),
+        )
+        .with_note("no grant allows it: a module must declare in `describe` what it needs")
+    }
+
+    pub(super) fn refuse_origin(&self, method: Method, target: &Target) -> Denial {
+        Denial::new(
+            DenialKind::Origin,
+            format!(
+                "`{}` may not reach `{}`: nothing grants it",
+                self.module, target.origin
+            ),
+        )
+        .with_flag(self.allow_flag(method, &target.origin))
+        .with_lines(self.request_lines(method, target))
+    }
+
+    pub(super) fn refuse_method(&self, method: Method, target: &Target) -> Denial {
+        Denial::new(
+            DenialKind::Method,
+            format!(
+                "`{}` may not send `{method}` to `{}`: the method is not granted",
+                self.module, target.origin
+            ),
+        )
+        .with_flag(self.allow_flag(method, &target.origin))
+        .with_lines(self.request_lines(method, target))
+    }
+
+    pub(super) fn refuse_path(&self, method: Method, target: &Target) -> Denial {
+        Denial::new(
+            DenialKind::Path,
+            format!(
+                "`{}` may not ask `{}` for `{}`: the path is not granted",
+                self.module, target.origin, target.path
+            ),
+        )
+        .with_flag(self.allow_flag(method, &target.origin))
+        .with_lines(self.request_lines(method, target))
+    }
+
+    pub(super) fn refuse_redirect(&self, start: &Origin, from: &Origin, to: &Origin) -> Denial {
+        let mut grant = self.grant_to_extend(start);
+        grant.value.redirects.push(to.clone().into());
+        Denial::new(
+            DenialKind::Redirect,
+            format!(
+                "`{from}` redirects to `{to}`, which is not among the redirects granted to `{}`",
+                self.module
+            ),
+        )
+        .with_flag(self.allow_flag(Method::Get, to))
+        .with_lines(grant.lines())
+    }
+
+    pub(super) fn refuse_redirect_method(&self, method: Method, to: &Origin) -> Denial {
+        Denial::new(
+            DenialKind::Method,
+            format!("a redirect to `{to}` may not be followed with `{method}`"),
+        )
+        .with_note("over redirects to other origins only `GET` and `HEAD` are sent")
+    }
+
+    pub(super) fn refuse_downgrade(&self, from: &Origin, to: &Origin) -> Denial {
+        Denial::new(
+            DenialKind::Downgrade,
+            format!("`{from}` redirects to plain `http`, to `{to}`"),
+        )
+        .with_note("no grant allows a redirect from `https` to `http`")
+    }
+
+    pub(super) fn refuse_slot(&self, slot: &SlotName) -> Denial {
+        self.refuse_undeclared(&format!("a credential in slot `{slot}`"))
+            .of_kind(DenialKind::Slot)
+    }
+
+    pub(super) fn refuse_address(&self, origin: &Origin, error: &AddressDenied) -> Denial {
+        let denial = Denial::new(
+            DenialKind::Address,
+            format!("`{}` may not reach `{origin}`: {error}", self.module),
+        );
+        match error.hint() {
+            Some(hint) => denial.with_note(hint),
+            None => denial,
+        }
+    }
+
+    pub(super) fn refuse_empty_slot(
+        &self,
+        slot: &SlotName,
+        description: &SlotDescription,
+        target: &Target,
+    ) -> Denial {
+        let origin = &target.origin;
+        let variable = slot.as_str().to_ascii_uppercase().replace('-', "_");
+        let option = if self.module.is_builtin() {
+            String::new()
+        } else {
+            format!(",{}", description.scheme.argv_option())
+        };
+        let spec = CredentialSpec {
+            name: self.free_name(slot),
+            source: SourceSpec::Env(variable.clone()),
+            scheme: description.scheme.clone(),
+            origins: vec![origin.clone()],
+        };
+        let mut grant = self.grant_to_extend(origin);
+        grant.widen(Method::Get, target);
+        grant
+            .value
+            .credentials
+            .insert(slot.clone(), spec.name.clone());
+        let Lines { replaces, toml } = grant.lines();
+        Denial::new(
+            DenialKind::Credential,
+            format!(
+                "fetcher `{}` needs a credential in slot `{slot}` for `{origin}`",
+                self.fetcher
+            ),
+        )
+        .with_flag(
+            self.has_consent
+                .then(|| format!("--credential {slot}=env:{variable}{option}@{origin}")),
+        )
+        .with_lines(Lines {
+            replaces,
+            toml: format!("{}\n{toml}", credential_toml(&spec)),
+        })
+    }
+
+    /// A name for a new credential that the configuration does not have yet.
+    fn free_name(&self, slot: &SlotName) -> CredentialName {
+        let numbered = (2..).map(|number: u64| format!("credential-{number}"));
+        std::iter::once(slot.to_string())
+            .chain(numbered)
+            .filter_map(|name| name.parse().ok())
+            .find(|name| !self.credentials.contains_key(name))
+            .unwrap_or_else(|| CredentialName::of_slot(slot))
+    }
+
+    /// `--allow`, where there is a command line and it would be enough.
+    fn allow_flag(&self, method: Method, origin: &Origin) -> Option<String> {
+        (self.has_consent && method.is_reading()).then(|| format!("--allow {origin}"))
+    }
+
+    /// The lines that make a declared request a granted one.
+    fn request_lines(&self, method: Method, target: &Target) -> Lines {
+        let mut grant = self.grant_to_extend(&target.origin);
+        grant.widen(method, target);
+        grant.lines()
+    }
+
+    /// The grant to write for `origin`: the one that holds exactly there, to
+    /// be replaced, or a new one, which takes over what a wildcard's says.
+    pub(super) fn grant_to_extend(&self, origin: &Origin) -> Extension {
+        let (replaces, value) = match self.winner(origin) {
+            Some((grant, pattern)) if pattern.is_exact() => {
+                (Some(grant.from.clone()), grant.clone())
+            }
+            Some((grant, _)) => {
+                let mut exact = grant.clone();
+                exact.origins = vec![origin.clone().into()];
+                exact.credentials.retain(|_, name| {
+                    self.credentials
+                        .get(name)
+                        .is_some_and(|spec| spec.is_for(origin))
+                });
+                (None, exact)
+            }
+            None => (
+                None,
+                Grant {
+                    module: self.module.clone(),
+                    origins: vec![origin.clone().into()],
+                    methods: Method::READING.to_vec(),
+                    paths: (!self.module.is_builtin()).then(|| self.needs.paths.clone()),
+                    redirects: Vec::new(),
+                    credentials: BTreeMap::new(),
+                    from: Provenance::default(),
+                },
+            ),
+        };
+        Extension { replaces, value }
+    }
+}
+
+/// A grant that is being widened for a hint.
+pub(super) struct Extension {
+    replaces: Option<Provenance>,
+    value: Grant,
+}
+
+impl Extension {
+    /// Adds what the request needs and the grant lacks, and no more.
+    fn widen(&mut self, method: Method, target: &Target) {
+        if !self.value.methods.contains(&method) {
+            self.value.methods.push(method);
+        }
+        if let Some(paths) = &mut self.value.paths
+            && !paths.iter().any(|pattern| pattern.matches(&target.path))
+        {
+            paths.push(PathPattern::exactly(&target.path));
+        }
+    }
+
+    pub(super) fn lines(self) -> Lines {
+        Lines {
+            toml: grant_toml(&self.value),
+            replaces: self.replaces,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a user or an administrator allows one module.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::{CredentialName, Method, ModuleId, Origin, OriginPattern, PathPattern, SlotName};
+
+/// Where a grant or a credential was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provenance {
+    /// In a configuration file.
+    File {
+        /// The file, as it was named when it was parsed.
+        file: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// Column in characters, counted from 1.
+        column: usize,
+    },
+    /// Typed on the command line.
+    #[default]
+    Argv,
+    /// Part of this program.
+    BuiltIn,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line, column } => {
+                write!(
+                    f,
+                    "{}:{line}:{column}",
+                    crate::printable(&file.to_string_lossy())
+                )
+            }
+            Self::Argv => f.write_str("the command line"),
+            Self::BuiltIn => f.write_str("built in"),
+        }
+    }
+}
+
+/// One `[[grant]]`. Several may speak of one module; for each origin the most
+/// exact one wins, and two that are equally exact are an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whom it allows.
+    pub module: ModuleId,
+    /// Which origins may be asked directly; never empty.
+    pub origins: Vec<OriginPattern>,
+    /// Which methods; [`Method::READING`] when none were written.
+    pub methods: Vec<Method>,
+    /// Which paths. `None`: those that the module declares, which only a
+    /// built-in module's grant may say.
+    pub paths: Option<Vec<PathPattern>>,
+    /// Which further origins a redirect may lead to, never with a credential.
+    pub redirects: Vec<OriginPattern>,
+    /// Which configured credential fills which slot.
+    pub credentials: BTreeMap<SlotName, CredentialName>,
+    /// Where it was written.
+    pub from: Provenance,
+}
+
+impl Grant {
+    /// The most exact of the grant's patterns that `origin` matches.
+    #[must_use]
+    pub fn pattern_for(&self, origin: &Origin) -> Option<&OriginPattern> {
+        self.origins
+            .iter()
+            .filter(|pattern| pattern.matches(origin))
+            .max_by_key(|pattern| pattern.exactness())
+    }
+}

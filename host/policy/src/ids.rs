@@ -1,0 +1,255 @@
+//! Names that configuration, command line and modules share.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::printable;
+
+/// The longest slot, credential, fetcher or built-in module name, in bytes.
+pub(crate) const NAME_BYTES: usize = 64;
+
+/// A text that is not the name that it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not `builtin:NAME` and not `sha256:HEX`.
+    #[error(
+        "`{0}` is not a module; write `builtin:NAME` or `sha256:` and 64 lower-case hex digits"
+    )]
+    Module(String),
+    /// Not a name of small letters, digits and `-`.
+    #[error(
+        "`{0}` is not a {1} name; it is made of `a`–`z`, `0`–`9` and `-`, starts with a letter and has at most {NAME_BYTES} characters"
+    )]
+    Name(String, &'static str),
+    /// Not a credential name.
+    #[error(
+        "`{0}` is not a credential name; it is made of letters, digits, `-` and `_`, starts with a letter or digit and has at most {NAME_BYTES} characters"
+    )]
+    Credential(String),
+    /// A word that `--credential` reads as a source.
+    #[error("`{0}` cannot name a credential: `--credential` reads the word as a kind of source")]
+    ReservedCredential(String),
+}
+
+/// Whether `text` is made of `a`–`z`, `0`–`9` and inner `-`, starting with a
+/// letter: the form of slots, parameters, fetchers and built-in modules.
+pub(crate) fn is_plain_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Serialises a type as its `Display` and reads it by its `FromStr`.
+macro_rules! text_form {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use text_form;
+
+/// Which module a grant speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ModuleId {
+    /// A module that is part of this program, by name: `builtin:gitlab`.
+    Builtin(String),
+    /// Any other module, by the SHA-256 of its component's bytes.
+    Digest([u8; 32]),
+}
+
+impl ModuleId {
+    /// Whether the module is part of this program.
+    #[must_use]
+    pub const fn is_builtin(&self) -> bool {
+        matches!(self, Self::Builtin(_))
+    }
+}
+
+impl fmt::Display for ModuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin(name) => write!(f, "builtin:{name}"),
+            Self::Digest(digest) => {
+                f.write_str("sha256:")?;
+                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    }
+}
+
+impl FromStr for ModuleId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let refuse = || IdError::Module(printable(text).into_owned());
+        if let Some(name) = text.strip_prefix("builtin:") {
+            return if is_plain_name(name) {
+                Ok(Self::Builtin(name.to_owned()))
+            } else {
+                Err(refuse())
+            };
+        }
+        let hex = text.strip_prefix("sha256:").ok_or_else(refuse)?.as_bytes();
+        if hex.len() != 64 {
+            return Err(refuse());
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = match (hex_digit(pair[0]), hex_digit(pair[1])) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return Err(refuse()),
+            };
+        }
+        Ok(Self::Digest(digest))
+    }
+}
+
+const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+text_form!(ModuleId);
+
+/// A place in a fetcher for a credential, such as `token`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotName(String);
+
+impl SlotName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SlotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for SlotName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_plain_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Name(printable(text).into_owned(), "slot"))
+        }
+    }
+}
+
+text_form!(SlotName);
+
+/// The name of a `[credential.NAME]` table. A credential typed with
+/// `--credential` is called by its slot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialName(String);
+
+impl CredentialName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn of_slot(slot: &SlotName) -> Self {
+        Self(slot.0.clone())
+    }
+}
+
+impl fmt::Display for CredentialName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for CredentialName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let formed = text.len() <= NAME_BYTES
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !formed {
+            return Err(IdError::Credential(printable(text).into_owned()));
+        }
+        if crate::source::is_source_kind(text) {
+            return Err(IdError::ReservedCredential(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+text_form!(CredentialName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_built_in_or_a_digest() {
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        for text in ["builtin:gitlab", "builtin:http-2", digest.as_str()] {
+            assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);
+        }
+        let upper = format!("sha256:{}", "0F".repeat(32));
+        for text in [
+            "gitlab",
+            "builtin:",
+            "builtin:Git",
+            "builtin:-a",
+            "sha256:00",
+            "sha512:00",
+            &upper,
+        ] {
+            assert!(text.parse::<ModuleId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn slots_are_small_letters_digits_and_dashes() {
+        assert_eq!("token".parse::<SlotName>().unwrap().as_str(), "token");
+        for text in [
+            "",
+            "Token",
+            "1a",
+            "a-",
+            "a_b",
+            "a b",
+            "a\n",
+            &"a".repeat(65),
+        ] {
+            assert!(text.parse::<SlotName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_not_called_like_a_source() {
+        assert!("work-gitlab".parse::<CredentialName>().is_ok());
+        assert!("Work_2".parse::<CredentialName>().is_ok());
+        for text in ["netrc", "env", "file", "", "a:b", "a.b", "-a"] {
+            assert!(text.parse::<CredentialName>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Who may ask what of whom.
+//!
+//! A fetcher module is untrusted. What it may do is what it **asks** (its
+//! [`describe`] document) cut with what the user or the administrator
+//! **granted** (a [`Config`] and, for commands that were typed, a
+//! [`Consent`]). The [`Broker`] holds both sides and is the only maker of a
+//! [`Permit`]; the transport sends nothing else.
+//!
+//! The crate is pure: it does no I/O, knows no sandbox and no HTTP client, and
+//! parses the text that it is given. "May this request go out?" is answered in
+//! [`broker`]; "what does this spelling mean?" in [`origin`], [`path`],
+//! [`headers`] and [`address`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod address;
+pub mod broker;
+mod builtin;
+pub mod config;
+mod consent;
+mod credential;
+pub mod describe;
+mod display;
+mod grant;
+pub mod headers;
+mod ids;
+pub mod limits;
+mod method;
+pub mod origin;
+pub mod path;
+mod scheme;
+mod source;
+mod suggest;
+
+pub use address::{AddressDenied, AddressRule};
+pub use broker::{Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
+pub use config::{Config, ConfigError};
+pub use consent::{ArgvCredential, ArgvCredentialError, ArgvSource, Consent};
+pub use credential::CredentialSpec;
+pub use display::{DisplayUrl, printable};
+pub use grant::{Grant, Provenance};
+pub use ids::{CredentialName, IdError, ModuleId, SlotName};
+pub use limits::{Limit, Limits, Overrun};
+pub use method::{Method, MethodError};
+pub use origin::{Origin, OriginError, OriginPattern, parse_url};
+pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
+pub use scheme::{Scheme, SchemeError};
+pub use source::{SourceError, SourceSpec};

@@ -1,0 +1,420 @@
+//! Configuration files: what is read, and how mistakes are told.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+
+use fetchhost_policy::{Config, ConfigError, Limits, Method, Provenance, SourceSpec};
+
+const EXAMPLE: &str = include_str!("../../../examples/config/config.toml");
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/nix-fetchhost/config.toml"))
+}
+
+fn merged(admin: &str, user: &str) -> Result<Config, ConfigError> {
+    Config::merge(
+        parse(admin).unwrap(),
+        Config::parse(user, Path::new("/home/u/config.toml")).unwrap(),
+    )
+}
+
+const CREDENTIAL: &str = r#"
+[credential.work]
+source = { env = "T" }
+scheme = "bearer"
+origins = ["https://a.example"]
+"#;
+
+fn grant(lines: &str) -> String {
+    format!("[[grant]]\nmodule = \"builtin:http\"\n{lines}\n")
+}
+
+#[test]
+fn the_example_says_what_its_comments_say() {
+    let config = Config::merge(Config::default(), parse(EXAMPLE).unwrap()).unwrap();
+    assert_eq!(
+        config.limits(),
+        Limits::default(),
+        "the example's limits are the defaults"
+    );
+    assert!(!config.allow_metadata);
+    assert_eq!(config.credentials.len(), 3);
+    assert_eq!(
+        config.credentials[&"downloads".parse().unwrap()].source,
+        SourceSpec::File {
+            path: "/etc/nix-fetchhost/downloads-password".into(),
+            insecure_permissions: false
+        }
+    );
+    assert_eq!(config.grants.len(), 5);
+    assert_eq!(config.grants[1].methods, Method::READING);
+    assert_eq!(config.grants[1].paths, None);
+    assert!(
+        matches!(&config.grants[0].from, Provenance::File { line, column: 1, .. } if *line > 1)
+    );
+}
+
+#[test]
+fn a_configuration_is_shown_as_what_it_was_read_from() {
+    let config = Config::merge(Config::default(), parse(EXAMPLE).unwrap()).unwrap();
+    let again = Config::merge(Config::default(), parse(&config.to_toml()).unwrap()).unwrap();
+    assert_eq!(again.to_toml(), config.to_toml());
+    assert_eq!(again.credentials, config.credentials);
+    let bare = |config: &Config| {
+        let mut grants = config.grants.clone();
+        grants
+            .iter_mut()
+            .for_each(|grant| grant.from = Provenance::Argv);
+        grants
+    };
+    assert_eq!(bare(&again), bare(&config));
+    assert_eq!(
+        parse("allow-metadata = true").unwrap().to_toml(),
+        "allow-metadata = true\n"
+    );
+}
+
+#[test]
+fn an_empty_file_grants_nothing() {
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn mistakes_are_told_with_file_line_and_column() {
+    let error =
+        parse("allow-metadata = false\n\n[[grant]]\nmodule = \"builtin:http\"\n  orgins = []\n")
+            .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/etc/nix-fetchhost/config.toml:5:3: unknown key `orgins` in `[[grant]]`"
+    );
+    assert_eq!(error.hint().unwrap(), "did you mean `origins`?");
+    assert_eq!(error.line_column(), Some((5, 3)));
+    assert_eq!(
+        error.file().unwrap(),
+        Path::new("/etc/nix-fetchhost/config.toml")
+    );
+}
+
+#[test]
+fn columns_are_counted_in_characters() {
+    let error = parse("\"ü\" = 1").unwrap_err();
+    assert_eq!(error.line_column(), Some((1, 1)));
+    let error = parse(&grant("origins = [\"https://ok.example\", \"ü\"]")).unwrap_err();
+    assert_eq!(error.line_column(), Some((3, 34)));
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place() {
+    let error = parse("a = 1\nb = = 2\n").unwrap_err();
+    assert_eq!(error.line_column().unwrap().0, 2, "{error}");
+    assert!(error.to_string().contains("not TOML"), "{error}");
+    assert!(parse("a = 1\na = 2\n").is_err(), "a key twice");
+}
+
+#[test]
+fn what_belongs_to_a_later_version_is_refused_and_not_ignored() {
+    for text in [
+        "locked = true".to_owned(),
+        "argv-consent = false".to_owned(),
+        "[[deny]]\norigins = []".to_owned(),
+        "[gateway]\nport = 1".to_owned(),
+        "[memo]\ntrusted-keys = []".to_owned(),
+        grant("origins = [\"https://a.example\"]\nremember = true"),
+        grant("origins = [\"https://a.example\"]\nlocked = true"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ age = \"x.age\" }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ command = [\"pass\"] }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ helper = \"h\" }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ netrc = \"n\" }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ systemd = \"s\" }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ keyring = \"k\" }"),
+        CREDENTIAL.replace("{ env = \"T\" }", "{ aws = \"default\" }"),
+        CREDENTIAL.replace("\"bearer\"", "\"aws-sigv4\""),
+        format!("{CREDENTIAL}region = \"eu\"\n"),
+    ] {
+        let error = parse(&text).unwrap_err();
+        assert!(
+            error.to_string().contains("not available in this version"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn each_mistake_has_its_own_message() {
+    for (text, message) in [
+        (
+            "allow-metadata = 1".to_owned(),
+            "`allow-metadata` is an integer, not `true` or `false`",
+        ),
+        (
+            "allow_metadata = true".to_owned(),
+            "unknown key `allow_metadata`",
+        ),
+        (
+            "grant = 1".to_owned(),
+            "`grant` is an integer, not an array of tables, written `[[grant]]`",
+        ),
+        (
+            "[grant]\nmodule = \"builtin:http\"".to_owned(),
+            "written `[[grant]]`",
+        ),
+        (
+            "credential = []".to_owned(),
+            "`credential` is an array, not a table",
+        ),
+        (
+            "[credential.netrc]\n".to_owned() + &CREDENTIAL[19..],
+            "cannot name a credential",
+        ),
+        (
+            CREDENTIAL.replace("work", "\"a b\""),
+            "is not a credential name",
+        ),
+        (
+            CREDENTIAL.replace("source = { env = \"T\" }", ""),
+            "needs `source`",
+        ),
+        (
+            CREDENTIAL.replace("{ env = \"T\" }", "\"env:T\""),
+            "`source` is a string, not a table",
+        ),
+        (
+            CREDENTIAL.replace("{ env = \"T\" }", "{}"),
+            "needs `env` or `file`",
+        ),
+        (
+            CREDENTIAL.replace("\"T\" }", "\"T\", file = \"f\" }"),
+            "both `env` and `file`",
+        ),
+        (
+            CREDENTIAL.replace("\"T\" }", "\"T\", insecure-permissions = true }"),
+            "belongs to a `file` source",
+        ),
+        (
+            CREDENTIAL.replace("env = \"T\"", "env = \"T T\""),
+            "name of an environment variable",
+        ),
+        (
+            CREDENTIAL.replace("env = \"T\"", "file = \"~/t\""),
+            "`~` is not expanded",
+        ),
+        (
+            CREDENTIAL.replace("env = \"T\"", "file = \"\""),
+            "needs the path of a file",
+        ),
+        (
+            CREDENTIAL.replace("env =", "evn ="),
+            "unknown key `evn` in `source`",
+        ),
+        (
+            CREDENTIAL.replace("bearer", "basic"),
+            "`basic` needs a user name",
+        ),
+        (
+            CREDENTIAL.replace("bearer", "header:Host"),
+            "cannot carry a credential",
+        ),
+        (
+            CREDENTIAL.replace("scheme = \"bearer\"", ""),
+            "`[credential.work]` needs `scheme`",
+        ),
+        (
+            CREDENTIAL.replace("a.example", "*.a.example"),
+            "wildcard where one exact origin is needed",
+        ),
+        (
+            CREDENTIAL.replace("[\"https://a.example\"]", "[]"),
+            "`origins` in `[credential.work]` is empty",
+        ),
+        (
+            CREDENTIAL.replace("[\"https://a.example\"]", "\"https://a.example\""),
+            "not an array of strings",
+        ),
+        (
+            CREDENTIAL.replace("[\"h", "[\"https://a.example\", \"h"),
+            "written twice",
+        ),
+        (
+            "[[grant]]\norigins = [\"https://a.example\"]".to_owned(),
+            "`[[grant]]` needs `module`",
+        ),
+        (grant(""), "`[[grant]]` needs `origins`"),
+        (grant("origins = []"), "`origins` in `[[grant]]` is empty"),
+        (grant("origins = [\"*\"]"), "stands for every server"),
+        (
+            grant("origins = [\"http://*.a.example\"]"),
+            "exact origins only",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\nmethods = []"),
+            "`methods` in `[[grant]]` is empty",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\nmethods = [\"get\"]"),
+            "`get` is not a method",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\npaths = []"),
+            "`paths` in `[[grant]]` is empty",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\npaths = [\"api\"]"),
+            "does not start with `/`",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\ncredentials = { token = 1 }"),
+            "`token` is an integer",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]\ncredentials = { Token = \"w\" }"),
+            "not a slot name",
+        ),
+        (
+            grant("origins = [\"https://a.example\"]").replace("builtin:http", "http"),
+            "is not a module",
+        ),
+        (
+            "[limits]\nmemroy = 1".to_owned(),
+            "unknown key `memroy` in `[limits]`",
+        ),
+        (
+            "[limits]\nmemory = \"1 MB\"".to_owned(),
+            "`memory` in `[limits]` is not a size",
+        ),
+        ("[limits]\nmemory = -1".to_owned(), "is not a size"),
+        (
+            "[limits]\nmemory = 1.5".to_owned(),
+            "`memory` is a float, not a size",
+        ),
+        (
+            "[limits]\nrequests = \"many\"".to_owned(),
+            "is not a number",
+        ),
+        ("[limits]\nrequests = 0".to_owned(), "limit `requests` is 0"),
+        (
+            "[limits]\ndepth = 65".to_owned(),
+            "limit `depth` is at most 64",
+        ),
+    ] {
+        let error = parse(&text).unwrap_err();
+        assert!(error.to_string().contains(message), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_wrong_place_is_not_repeated() {
+    for text in [
+        CREDENTIAL.replace("{ env = \"T\" }", "\"glpat-s3cret\""),
+        CREDENTIAL.replace("env = \"T\"", "env = \"glpat-s3cret\""),
+        CREDENTIAL
+            .replace("source", "secret")
+            .replace("{ env = \"T\" }", "\"glpat-s3cret\""),
+    ] {
+        let error = parse(&text).unwrap_err();
+        assert!(
+            !format!("{error} {:?} {error:?}", error.hint()).contains("s3cret"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_module_that_is_not_built_in_needs_its_paths_written() {
+    let text = format!(
+        "[[grant]]\nmodule = \"sha256:{}\"\norigins = [\"https://a.example\"]\n",
+        "00".repeat(32)
+    );
+    let error = parse(&text).unwrap_err();
+    assert!(error.to_string().contains("needs `paths`"), "{error}");
+    assert!(parse(&format!("{text}paths = [\"/**\"]\n")).is_ok());
+}
+
+#[test]
+fn limits_are_sizes_durations_and_numbers() {
+    let limits = parse("[limits]\nmemory = \"512 MiB\"\nread-bytes = 0x1000\ncall-timeout = \"2min\"\nfuel = 5_000\n")
+        .unwrap()
+        .limits();
+    assert_eq!(limits.memory, 512 << 20);
+    assert_eq!(limits.read_bytes, 4096);
+    assert_eq!(limits.call_timeout.as_secs(), 120);
+    assert_eq!(limits.fuel, 5_000);
+    assert_eq!(limits.requests, Limits::default().requests);
+}
+
+#[test]
+fn two_equally_exact_grants_of_a_module_are_an_error_within_and_across_files() {
+    let one = grant("origins = [\"https://a.example\", \"https://*.b.example\"]");
+    for tie in [
+        "https://a.example",
+        "https://a.example:443",
+        "https://*.b.example",
+    ] {
+        let other = grant(&format!("origins = [\"{tie}\"]"));
+        let error = parse(&format!("{one}{other}")).unwrap_err();
+        assert!(error.to_string().contains("already granted"), "{error}");
+        assert_eq!(error.line_column(), Some((4, 1)));
+        let error = merged(&one, &other).unwrap_err();
+        assert!(
+            error.to_string().starts_with("/home/u/config.toml:1:1: "),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("/etc/nix-fetchhost/config.toml:1:1"),
+            "{error}"
+        );
+    }
+    let wider = grant("origins = [\"https://*.example\"]");
+    assert!(parse(&wider).is_err(), "one label is no suffix");
+    let nested = grant("origins = [\"https://x.b.example\", \"https://*.x.b.example\"]");
+    assert!(merged(&one, &nested).is_ok());
+    assert!(merged(&one, &one.replace("builtin:http", "builtin:gitlab")).is_ok());
+}
+
+#[test]
+fn a_user_only_adds() {
+    let error = merged(CREDENTIAL, CREDENTIAL).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/home/u/config.toml:2:1: credential `work` is already defined at /etc/nix-fetchhost/config.toml:2:1"
+    );
+    let config = merged(
+        "[limits]\nmemory = 1000\nrequests = 10",
+        "allow-metadata = true\n[limits]\nmemory = 2000\nrequests = 5\nfuel = 7",
+    )
+    .unwrap();
+    let limits = config.limits();
+    assert_eq!((limits.memory, limits.requests, limits.fuel), (1000, 5, 7));
+    assert!(config.allow_metadata);
+}
+
+#[test]
+fn a_grant_may_use_the_administrators_credential_but_no_unknown_one() {
+    let user = grant("origins = [\"https://a.example\"]\ncredentials = { auth = \"work\" }");
+    assert!(merged(CREDENTIAL, &user).is_ok());
+    let error = merged("", &user).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("credential `work`, which is not defined"),
+        "{error}"
+    );
+    let error = merged(CREDENTIAL, &user.replace("\"work\"", "\"wrok\"")).unwrap_err();
+    assert_eq!(error.hint().unwrap(), "did you mean `work`?");
+}
+
+#[test]
+fn a_credential_that_is_for_none_of_the_grants_origins_is_an_error() {
+    let user = grant("origins = [\"https://b.example\"]\ncredentials = { auth = \"work\" }");
+    let error = merged(CREDENTIAL, &user).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("for none of the origins of this grant"),
+        "{error}"
+    );
+    let port = grant("origins = [\"https://a.example:8443\"]\ncredentials = { auth = \"work\" }");
+    assert!(merged(CREDENTIAL, &port).is_err());
+}
