@@ -1,0 +1,101 @@
+//! What a request carries.
+//!
+//! **The threat.** A guest plants a header that the server reads as a credential, or that the host
+//! means to set itself. A redirect carries a token to another origin: every well-known client drops
+//! `Authorization` there, and nearly every one sends `PRIVATE-TOKEN` on.
+//!
+//! **The rule.** A guest's headers are vetted again at the moment of sending, whatever was checked
+//! before. When the origin changes, only a short list of harmless names survives, and what was
+//! dropped stays dropped when a later redirect comes back. The credential is set last, over anything
+//! of the same name, and only where both the permit and the credential's own list of origins say so.
+//!
+//! | header | same origin | after a change of origin |
+//! |---|---|---|
+//! | `Accept`, … (`survives_origin_change`) | sent | sent |
+//! | any other that a guest set | sent | dropped for good |
+//! | the credential | as the permit says | never |
+//! | `Accept-Encoding: identity`, `User-Agent`, `Range`, `If-Range` | the host's own | sent |
+
+use std::sync::Arc;
+
+use fetchhost_credentials::{Keyring, header_for};
+use fetchhost_policy::{CredentialName, Permit, headers as rules, printable};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, IF_RANGE, RANGE},
+};
+
+use crate::{TransportError, resume::Rest};
+
+/// A guest's headers, refused as a whole when one of them is not for guests.
+pub(crate) fn vetted(headers: &[(String, String)]) -> Result<HeaderMap, TransportError> {
+    let mut vetted = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let refused = || TransportError::Header {
+            name: printable(name).into_owned(),
+        };
+        if rules::forbidden_for_guests(name) {
+            return Err(refused());
+        }
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| refused())?;
+        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        vetted.append(name, value);
+    }
+    Ok(vetted)
+}
+
+/// The headers of one hop, without the credential. `foreign`: some hop changed the origin.
+pub(crate) fn for_hop(
+    guest: &HeaderMap,
+    foreign: bool,
+    has_body: bool,
+    rest: Option<&Rest>,
+) -> HeaderMap {
+    let mut headers: HeaderMap = guest
+        .iter()
+        .filter(|(name, _)| !foreign || rules::survives_origin_change(name.as_str()))
+        .filter(|(name, _)| has_body || *name != CONTENT_TYPE)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(Rest { from, validator }) = rest
+        && let Ok(range) = HeaderValue::try_from(format!("bytes={from}-"))
+    {
+        headers.insert(RANGE, range);
+        headers.insert(IF_RANGE, validator.clone());
+    }
+    headers
+}
+
+/// Adds the credential that `permit` allows, and returns its name and header.
+pub(crate) async fn attach_credential(
+    headers: &mut HeaderMap,
+    permit: &Permit,
+    foreign: bool,
+    keyring: &Arc<Keyring>,
+) -> Result<Option<(CredentialName, HeaderName)>, TransportError> {
+    let Some(spec) = permit.credential() else {
+        return Ok(None);
+    };
+    // The broker never permits this; a mistake there must not cost a token.
+    if foreign || !spec.origins.contains(permit.origin()) {
+        return Ok(None);
+    }
+    let (keyring, wanted) = (Arc::clone(keyring), spec.clone());
+    // Reading a source can block, for as long as a pipe likes.
+    let resolved = tokio::task::spawn_blocking(move || keyring.resolve(&wanted)).await;
+    let secret = match resolved {
+        Ok(secret) => secret?,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => {
+                return Err(TransportError::Client {
+                    detail: String::from("the runtime is shutting down"),
+                });
+            }
+        },
+    };
+    let (name, value) = header_for(&spec.scheme, &secret)?;
+    headers.insert(name.clone(), value);
+    Ok(Some((spec.name.clone(), name)))
+}

@@ -1,0 +1,18 @@
+//! The transport against servers that mean harm, or are merely broken: rules 1 to 5, one file a rule
+//! or two.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking and is read, not documented"
+)]
+
+mod addresses;
+mod bodies;
+mod redirects;
+mod requests;
+mod retries;
+mod secrets;
+mod support;
+mod tls;

@@ -1,0 +1,226 @@
+//! Certificates, and the way down from `https` to `http`.
+
+use std::{io, io::Write as _, sync::Arc};
+
+use fetchhost_transport::{Category, Client, Settings, TlsProblem, TransportError};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::NamedTempFile;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+
+use crate::support::{
+    Granted, Linger, Received, Server, Step, answer, body, get, keyring, quick, redirect,
+};
+
+impl Linger for TlsStream<TcpStream> {
+    fn end_with_reset(&self) {
+        self.get_ref().0.set_zero_linger().unwrap();
+    }
+}
+
+/// A certificate authority of one test, and its certificate as a file.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    file: NamedTempFile,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::called("authority")
+    }
+
+    fn called(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(issuer.pem().as_bytes()).unwrap();
+        Self { issuer, file }
+    }
+
+    /// What a server with a certificate for `name` makes of a connection.
+    fn acceptor(&self, name: &str) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key.into())
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    async fn server(
+        &self,
+        name: &str,
+        script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Server {
+        let acceptor = self.acceptor(name);
+        Server::start_with(script, move |stream| {
+            let acceptor = acceptor.clone();
+            async move { acceptor.accept(stream).await.map_err(io::Error::other) }
+        })
+        .await
+    }
+
+    fn client(&self) -> Client {
+        let settings = Settings {
+            attempts: 1,
+            ca_bundle: Some(self.file.path().to_owned()),
+            ..quick()
+        };
+        Client::new(settings, keyring())
+    }
+}
+
+fn https(server: &Server) -> String {
+    format!("https://127.0.0.1:{}", server.port)
+}
+
+#[tokio::test]
+async fn an_authority_from_a_file_is_trusted() {
+    let authority = Authority::new();
+    let server = authority
+        .server("127.0.0.1", |_, _| answer("200 OK", "x"))
+        .await;
+    let broker = Granted::to(https(&server)).credential("bearer").broker();
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    let response = get(&authority.client(), &broker, &url).await.unwrap();
+    assert_eq!(body(response).await.unwrap(), "x");
+    assert!(server.received()[0].has_secret());
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_with_what_to_do() {
+    let trusted = Authority::called("trusted");
+    // The second one only took the name of the one that is trusted.
+    for name in ["unknown", "trusted"] {
+        let server = Authority::called(name)
+            .server("127.0.0.1", |_, _| answer("200 OK", "x"))
+            .await;
+        let broker = Granted::to(https(&server)).broker();
+        let url = format!("{}/", https(&server)).parse().unwrap();
+        let error = get(&trusted.client(), &broker, &url).await.unwrap_err();
+        let unknown = matches!(
+            error,
+            TransportError::Tls {
+                problem: TlsProblem::UnknownAuthority,
+                ..
+            }
+        );
+        assert!(unknown, "{error:?}");
+        assert!(
+            error.hint().unwrap().contains("SSL_CERT_FILE"),
+            "{:?}",
+            error.hint()
+        );
+        assert!(server.received().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_is_refused_also_under_a_trusted_authority() {
+    let authority = Authority::new();
+    let server = authority
+        .server("gitlab.example.com", |_, _| answer("200 OK", "x"))
+        .await;
+    let broker = Granted::to(https(&server)).broker();
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    let error = get(&authority.client(), &broker, &url).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            TransportError::Tls {
+                problem: TlsProblem::OtherHost,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(
+        error.hint().unwrap().contains("another host"),
+        "{:?}",
+        error.hint()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_not_asked_in_the_clear() {
+    let server = Server::start_with(
+        |_, _| Vec::new(),
+        |mut stream: TcpStream| async move {
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await?;
+            Ok(stream)
+        },
+    )
+    .await;
+    let broker = Granted::to(https(&server)).broker();
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    let error = get(&Authority::new().client(), &broker, &url)
+        .await
+        .unwrap_err();
+    let told = matches!(
+        error,
+        TransportError::Tls {
+            problem: TlsProblem::Other,
+            ..
+        }
+    );
+    assert!(told, "{error:?}");
+    assert!(error.hint().unwrap().contains("serves https"), "{error:?}");
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_from_https_to_http_is_denied_even_where_both_are_granted() {
+    let authority = Authority::new();
+    let plain = Server::start(|_, _| answer("200 OK", "x")).await;
+    let target = plain.url("/file");
+    let server = authority
+        .server("127.0.0.1", move |_, _| redirect(302, &target))
+        .await;
+    let mut granted = Granted::to(https(&server)).redirects(&[plain.origin()]);
+    granted.origins.push(plain.origin());
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    let error = get(&authority.client(), &granted.broker(), &url)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TransportError::Denied(_)), "{error}");
+    assert_eq!(error.category(), Category::Denied);
+    assert_eq!(plain.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_bundle_that_holds_no_certificate_is_an_error_that_names_it() {
+    let mut file = NamedTempFile::new().unwrap();
+    writeln!(file, "not a certificate").unwrap();
+    let path = file.path().to_owned();
+    for bundle in [path.clone(), path.with_extension("missing")] {
+        let settings = Settings {
+            ca_bundle: Some(bundle.clone()),
+            ..quick()
+        };
+        let broker = Granted::to("https://127.0.0.1:1").broker();
+        let error = get(
+            &Client::new(settings, keyring()),
+            &broker,
+            &"https://127.0.0.1:1/".parse().unwrap(),
+        )
+        .await
+        .unwrap_err();
+        assert!(
+            error.to_string().contains(&bundle.display().to_string()),
+            "{error}"
+        );
+    }
+}
