@@ -1,0 +1,156 @@
+//! Where a user sends an artifact.
+//!
+//! | text | meaning |
+//! |---|---|
+//! | `out:result`, `out:/srv/file`, `out:./a:b` | a plain file or folder |
+//! | `file:///srv/cache?compression=none` | a binary cache on disk |
+//! | `store`, `store=URI`, `s3://…` | refused: not in this version |
+//! | `out:`, `out:..`, `out:/`, `file:x`, `file://host/x`, `/srv/file`, `http://…` | refused |
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use fetchhost_formats::FixedOutput;
+use fetchhost_policy::printable;
+use thiserror::Error;
+
+use crate::error::SinkError;
+use crate::file_cache::{FileCache, FileCacheError};
+use crate::out;
+use crate::staged::{Existing, Staged};
+
+/// A place for artifacts, as typed after `--to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A plain file, or a folder when the artifact is a tree.
+    Out(PathBuf),
+    /// A binary cache on disk.
+    FileCache(FileCache),
+}
+
+impl Destination {
+    /// The destination without its parameters, as errors and results name it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Out(path) => format!("out:{}", printable(&path.to_string_lossy())),
+            Self::FileCache(cache) => cache.label(),
+        }
+    }
+
+    /// What this place already has of `output`: a cache whose record names the same path and content
+    /// address, and whose NAR is there. A plain file is never looked at.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be read. A damaged or foreign record is not an error: it is not what
+    /// was looked for, and a commit replaces it.
+    pub fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
+        match self {
+            Self::Out(_) => Ok(None),
+            Self::FileCache(cache) => cache.lookup(output),
+        }
+    }
+
+    /// Prepares to take one artifact. Nothing has a final name before it is committed.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be written to, or holds something that is not to be replaced.
+    pub fn open(&self) -> Result<Box<dyn Staged>, SinkError> {
+        match self {
+            Self::Out(path) => out::open(self.label(), path),
+            Self::FileCache(cache) => cache.open(),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, DestinationError> {
+        if let Some(path) = text.strip_prefix("out:") {
+            return out_path(path).map(Self::Out);
+        }
+        if text.starts_with("file:") {
+            return Ok(Self::FileCache(text.parse()?));
+        }
+        let later = text == "store" || text.starts_with("store=") || text.starts_with("s3:");
+        Err(if later {
+            DestinationError::NotYet {
+                given: text.to_owned(),
+            }
+        } else {
+            DestinationError::Unknown {
+                given: text.to_owned(),
+            }
+        })
+    }
+}
+
+/// A path whose last component can be created in the folder above it.
+fn out_path(path: &str) -> Result<PathBuf, DestinationError> {
+    let path = Path::new(path);
+    match path.file_name().map(OsStr::as_encoded_bytes) {
+        Some(name) if !name.contains(&0) => Ok(path.to_owned()),
+        _ => Err(DestinationError::Path {
+            given: path.to_string_lossy().into_owned(),
+        }),
+    }
+}
+
+/// Why a text is not a destination.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum DestinationError {
+    /// Meant for a later version.
+    #[error(
+        "the destination `{}` is not available in this version",
+        printable(given)
+    )]
+    NotYet {
+        /// The text.
+        given: String,
+    },
+    /// No kind of destination begins like this.
+    #[error("unknown destination `{}`", printable(given))]
+    Unknown {
+        /// The text.
+        given: String,
+    },
+    /// A path that names no file: empty, `/`, or ending in `..`.
+    #[error(
+        "`out:{}` does not name a file or folder that can be created",
+        printable(given)
+    )]
+    Path {
+        /// The path.
+        given: String,
+    },
+    /// A `file://` URL with something wrong in it.
+    #[error(transparent)]
+    FileCache(#[from] FileCacheError),
+}
+
+impl DestinationError {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotYet { .. } => Some(
+                "this version offers `out:PATH` (a file or folder) and `file:///DIR` (a binary cache, which Nix reads as a substituter)"
+                    .to_owned(),
+            ),
+            Self::Unknown { given } => {
+                let plain = given.starts_with(['/', '.']);
+                Some(if plain {
+                    format!("a file or folder is written `out:{}`", printable(given))
+                } else {
+                    "a destination is `out:PATH` or `file:///DIR`".to_owned()
+                })
+            }
+            Self::Path { .. } => Some("write a name after `out:`, as in `out:result`".to_owned()),
+            Self::FileCache(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Where verified artifacts go.
+//!
+//! Every sink works in two steps. It is *fed* while the artifact arrives, on a thread of its own,
+//! and keeps what it gets under names that nobody takes for a result. It *commits* when it is handed
+//! a [`Verified`](fetchhost_artifact::Verified), the proof that the bytes are those that were asked
+//! for; only then does a final name appear, whole. A sink that is dropped instead leaves nothing.
+//!
+//! | destination | what it is |
+//! |---|---|
+//! | `out:PATH` | a plain file, or a folder when the artifact is a tree |
+//! | `file:///DIR?…` | a binary cache on disk, in Nix's format and with Nix's parameter names |
+//!
+//! ```text
+//! Destination ── open ──▶ Staged ── spawn ──▶ (Feed, thread) ── batches… ──▶ Staged ── commit(&Verified) ──▶ Committed
+//! ```
+
+mod destination;
+mod error;
+mod feed;
+mod file_cache;
+mod out;
+mod staged;
+mod temporary;
+mod write;
+
+pub use destination::{Destination, DestinationError};
+pub use error::SinkError;
+pub use feed::{Running, spawn};
+pub use file_cache::{FileCache, FileCacheError};
+pub use staged::{Committed, Existing, SinkKind, Staged};

@@ -1,0 +1,224 @@
+//! What may follow `--to`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use fetchhost_formats::Compression;
+use fetchhost_sinks::{Destination, FileCache};
+
+fn parsed(text: &str) -> Destination {
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn cache(text: &str) -> FileCache {
+    match parsed(text) {
+        Destination::FileCache(cache) => cache,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The error and its hint.
+fn refused(text: &str) -> (String, String) {
+    let error = text.parse::<Destination>().expect_err(text);
+    (error.to_string(), error.hint().unwrap_or_default())
+}
+
+#[test]
+fn out_takes_a_path_as_it_is() {
+    for path in [
+        "result",
+        "/srv/file",
+        "./a:b",
+        "dir/",
+        "a?b=c",
+        "%41",
+        "-",
+        "ü",
+    ] {
+        let destination = parsed(&format!("out:{path}"));
+        assert_eq!(destination, Destination::Out(PathBuf::from(path)));
+        assert_eq!(destination.label(), format!("out:{path}"));
+    }
+}
+
+#[test]
+fn out_needs_a_name_that_can_be_created() {
+    for path in ["", "/", "..", "a/..", "."] {
+        let (error, hint) = refused(&format!("out:{path}"));
+        assert_eq!(
+            error,
+            format!("`out:{path}` does not name a file or folder that can be created")
+        );
+        assert!(hint.contains("out:result"));
+    }
+    refused("out:a\0b");
+}
+
+#[test]
+fn a_cache_has_our_defaults() {
+    assert_eq!(
+        cache("file:///srv/cache"),
+        FileCache {
+            dir: "/srv/cache".into(),
+            compression: Compression::Zstd,
+            level: None,
+            secret_keys: Vec::new(),
+            priority: 30,
+            want_mass_query: true,
+        }
+    );
+    assert_eq!(
+        parsed("file:///srv/cache?compression=none").label(),
+        "file:///srv/cache"
+    );
+}
+
+#[test]
+fn a_cache_takes_the_parameters_of_nix() {
+    let url = "file:///srv/a%20b+c?compression=xz&compression-level=9&secret-key=/k%2C1&secret-keys=/k2,/k3\
+               &priority=10&want-mass-query=false";
+    assert_eq!(
+        cache(url),
+        FileCache {
+            dir: "/srv/a b+c".into(),
+            compression: Compression::Xz,
+            level: Some(9),
+            secret_keys: ["/k,1", "/k2", "/k3"].map(PathBuf::from).to_vec(),
+            priority: 10,
+            want_mass_query: false,
+        }
+    );
+    assert_eq!(
+        cache("file:///c?compression=none").compression,
+        Compression::None
+    );
+    assert_eq!(cache("file:///c?compression-level=-1").level, None);
+    assert_eq!(cache("file:///c?").dir, Path::new("/c"));
+}
+
+#[test]
+fn an_unknown_parameter_is_refused_by_name_with_the_known_ones() {
+    let (error, hint) = refused("file:///c?compresion=xz");
+    assert_eq!(error, "unknown parameter `compresion` of a `file://` cache");
+    assert_eq!(
+        hint,
+        "the parameters are `compression`, `compression-level`, `secret-key`, `secret-keys`, `priority`, `want-mass-query`"
+    );
+}
+
+#[test]
+fn values_that_a_parameter_cannot_have_are_refused() {
+    for (query, message) in [
+        (
+            "compression=bzip2",
+            "the parameter `compression` is `none`, `xz` or `zstd`, not `bzip2`",
+        ),
+        (
+            "compression",
+            "the parameter `compression` is `none`, `xz` or `zstd`, not ``",
+        ),
+        (
+            "compression-level=fast",
+            "the parameter `compression-level` is a number, not `fast`",
+        ),
+        (
+            "compression-level=23",
+            "the parameter `compression-level` is 1 to 22 with `compression=zstd`, not `23`",
+        ),
+        (
+            "compression-level=0",
+            "the parameter `compression-level` is 1 to 22 with `compression=zstd`, not `0`",
+        ),
+        (
+            "compression-level=10&compression=xz",
+            "the parameter `compression-level` is 0 to 9 with `compression=xz`, not `10`",
+        ),
+        (
+            "compression=none&compression-level=3",
+            "the parameter `compression-level` is left out with `compression=none`, not `3`",
+        ),
+        (
+            "priority=-1",
+            "the parameter `priority` is a number that is not negative, not `-1`",
+        ),
+        (
+            "want-mass-query=maybe",
+            "the parameter `want-mass-query` is `true` or `false`, not `maybe`",
+        ),
+        (
+            "secret-key=",
+            "the parameter `secret-key` is the path of a file, not ``",
+        ),
+        (
+            "secret-keys=/a,",
+            "the parameter `secret-keys` is the path of a file, not `/a,`",
+        ),
+        (
+            "secret-key=a%00b",
+            "the parameter `secret-key` is the path of a file, not `a%00b`",
+        ),
+        (
+            "priority=1&priority=2",
+            "the parameter `priority` is given twice",
+        ),
+        (
+            "\u{1b}[2J=1",
+            "unknown parameter `\\u{1b}[2J` of a `file://` cache",
+        ),
+    ] {
+        assert_eq!(refused(&format!("file:///c?{query}")).0, message);
+    }
+}
+
+#[test]
+fn a_cache_is_an_absolute_path_on_this_machine() {
+    for url in [
+        "file:",
+        "file:/c",
+        "file://",
+        "file:///c#x",
+        "file:///a%00b",
+        "file:c",
+        "file://host/c",
+        "file://~/c",
+    ] {
+        let (error, hint) = refused(url);
+        assert_eq!(
+            error,
+            format!("`{url}` is not `file://` and an absolute path")
+        );
+        assert!(hint.contains("file:///srv/cache"));
+    }
+}
+
+#[test]
+fn other_kinds_are_refused_with_what_this_version_offers() {
+    for later in [
+        "store",
+        "store=daemon",
+        "store=local?root=/x",
+        "s3://bucket",
+        "s3://bucket?region=eu",
+    ] {
+        let (error, hint) = refused(later);
+        assert_eq!(
+            error,
+            format!("the destination `{later}` is not available in this version")
+        );
+        assert!(
+            hint.contains("out:PATH") && hint.contains("file:///DIR"),
+            "{hint}"
+        );
+    }
+    for unknown in ["", "storage", "http://x", "FILE:///c", "result"] {
+        let (error, hint) = refused(unknown);
+        assert_eq!(error, format!("unknown destination `{unknown}`"));
+        assert!(hint.contains("out:PATH"), "{hint}");
+    }
+    assert_eq!(
+        refused("./result").1,
+        "a file or folder is written `out:./result`"
+    );
+}
