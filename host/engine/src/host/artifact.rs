@@ -1,0 +1,318 @@
+//! `artifact`: blobs and plans.
+
+use bytes::Bytes;
+use fetchhost_artifact::{ArchiveFormat, Spool, SpooledBlob};
+use wasmtime::component::Resource;
+
+use super::error;
+use super::http::permitted;
+use super::response::{READ_BYTES, Response, Unread};
+use crate::bindings::nix_fetchhost::fetcher::artifact::{
+    Host as ArtifactHost, HostBlob, HostPlan, Source as GuestSource,
+};
+use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
+use crate::plan::{Entry, Plan, Source};
+use crate::session::Fetch;
+use crate::store::Host;
+use crate::trap::Stop;
+
+/// Bytes that a guest hands over at once, in `source.bytes` or to a blob.
+const BYTES: usize = 16 * 1024 * 1024;
+
+/// What an entry of a tree counts for at least.
+const ENTRY_BYTES: usize = 64;
+
+/// Bytes in a temporary file, first written and then read.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub enum Blob {
+    Empty,
+    Writing(Spool),
+    Complete(SpooledBlob),
+}
+
+impl Blob {
+    /// Where to append to; there is none once reading has begun.
+    fn spool(&mut self, fetch: &Fetch) -> wasmtime::Result<Result<&mut Spool, FetchError>> {
+        if let Self::Empty = self {
+            *self = Self::Writing(Spool::create(&fetch.session.tmp).map_err(error::temporary)?);
+        }
+        match self {
+            Self::Writing(spool) => Ok(Ok(spool)),
+            _ => Ok(Err(error::invalid("a blob that was read is complete"))),
+        }
+    }
+
+    /// Ends writing.
+    fn complete(&mut self, fetch: &Fetch) -> wasmtime::Result<&SpooledBlob> {
+        let spool = match std::mem::replace(self, Self::Empty) {
+            Self::Empty => Spool::create(&fetch.session.tmp).map_err(error::temporary)?,
+            Self::Writing(spool) => spool,
+            Self::Complete(blob) => {
+                *self = Self::Complete(blob);
+                return self.completed();
+            }
+        };
+        *self = Self::Complete(spool.finish().map_err(error::temporary)?);
+        self.completed()
+    }
+
+    fn completed(&self) -> wasmtime::Result<&SpooledBlob> {
+        match self {
+            Self::Complete(blob) => Ok(blob),
+            _ => Err(error::HostTrouble("a temporary file is not complete".to_owned()).into()),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Writing(spool) => spool.len(),
+            Self::Complete(blob) => blob.len(),
+        }
+    }
+}
+
+impl HostBlob for Host {
+    async fn new(&mut self) -> wasmtime::Result<Resource<Blob>> {
+        let (table, _) = self.parts()?;
+        Ok(table.push(Blob::Empty)?)
+    }
+
+    async fn write(
+        &mut self,
+        this: Resource<Blob>,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), FetchError>> {
+        let (table, fetch) = self.parts()?;
+        if bytes.len() > BYTES {
+            return Ok(Err(error::new("too-large", "more than 16 MiB at once")));
+        }
+        let spool = match table.get_mut(&this)?.spool(fetch)? {
+            Ok(spool) => spool,
+            Err(told) => return Ok(Err(told)),
+        };
+        fetch.spooled.count(bytes.len())?;
+        spool.append(&bytes).map_err(error::temporary)?;
+        Ok(Ok(()))
+    }
+
+    async fn append(
+        &mut self,
+        this: Resource<Blob>,
+        content: Resource<Response>,
+    ) -> wasmtime::Result<Result<u64, FetchError>> {
+        let (table, fetch) = self.parts()?;
+        let content = table.delete(content)?;
+        let spool = match table.get_mut(&this)?.spool(fetch)? {
+            Ok(spool) => spool,
+            Err(told) => return Ok(Err(told)),
+        };
+        let before = spool.len();
+        let spooled = std::sync::Arc::clone(&fetch.spooled);
+        let drained = content
+            .drain(fetch, |chunk| {
+                spooled.count(chunk.len())?;
+                spool.append(chunk).map_err(error::temporary)
+            })
+            .await?;
+        Ok(drained.map(|()| spool.len() - before))
+    }
+
+    async fn size(&mut self, this: Resource<Blob>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&this)?.len())
+    }
+
+    async fn read(
+        &mut self,
+        this: Resource<Blob>,
+        offset: u64,
+        len: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, FetchError>> {
+        let (table, fetch) = self.parts()?;
+        let blob = table.get_mut(&this)?.complete(fetch)?;
+        let left = usize::try_from(blob.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = left.min(len as usize).min(READ_BYTES);
+        fetch.count_read(length)?;
+        if length == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        Ok(Ok(blob
+            .read(offset, length)
+            .map_err(error::temporary)?
+            .into()))
+    }
+
+    async fn drop(&mut self, this: Resource<Blob>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Takes content out of the guest's hands.
+    fn source(&mut self, source: GuestSource) -> wasmtime::Result<Result<Source, FetchError>> {
+        let (table, fetch) = self.parts()?;
+        Ok(match source {
+            GuestSource::Bytes(bytes) if bytes.len() > BYTES => Err(error::new(
+                "too-large",
+                "more than 16 MiB of bytes; a blob holds more",
+            )),
+            GuestSource::Bytes(bytes) => {
+                fetch.count_held(bytes.len())?;
+                Ok(Source::Bytes(Bytes::from(bytes)))
+            }
+            GuestSource::Response(response) => {
+                table
+                    .delete(response)?
+                    .unread()
+                    .map(|content| match content {
+                        Unread::Network(response) => Source::Response(response),
+                        Unread::Spooled(blob) => Source::Blob(blob),
+                    })
+            }
+            GuestSource::Request(request) => permitted(fetch, table.delete(request)?)?
+                .map(|outgoing| Source::Request(Box::new(outgoing))),
+            GuestSource::Blob(blob) => {
+                Ok(Source::Blob(table.delete(blob)?.complete(fetch)?.clone()))
+            }
+        })
+    }
+
+    /// Makes a plan out of one piece of content.
+    fn plan(
+        &mut self,
+        content: GuestSource,
+        layout: impl FnOnce(Source) -> Plan,
+    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+        match self.source(content)? {
+            Ok(source) => Ok(Ok(self.table.push(layout(source))?)),
+            Err(told) => Ok(Err(told)),
+        }
+    }
+
+    /// Adds to a tree.
+    fn entry(
+        &mut self,
+        this: &Resource<Plan>,
+        text: usize,
+        entry: Entry,
+    ) -> wasmtime::Result<Result<(), FetchError>> {
+        let (table, fetch) = self.parts()?;
+        let Plan::Tree(entries) = table.get_mut(this)? else {
+            return Ok(Err(error::invalid("the plan is no tree")));
+        };
+        let limits = &fetch.session.limits;
+        if entries.len() as u64 >= limits.entries {
+            return Err(Stop::Limit(limits.overrun(fetchhost_policy::Limit::Entries)).into());
+        }
+        fetch.count_held(text + ENTRY_BYTES)?;
+        entries.push(entry);
+        Ok(Ok(()))
+    }
+}
+
+fn format(word: &str) -> Result<ArchiveFormat, FetchError> {
+    word.parse().map_err(|_| {
+        error::new(
+            "unsupported",
+            format!("no archive format `{}`", crate::trap::shown(word)),
+        )
+    })
+}
+
+impl HostPlan for Host {
+    async fn file(
+        &mut self,
+        content: GuestSource,
+        executable: bool,
+    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+        self.plan(content, |source| Plan::File { source, executable })
+    }
+
+    async fn archive(
+        &mut self,
+        content: GuestSource,
+        word: String,
+        strip: u32,
+    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+        match format(&word) {
+            Ok(format) => self.plan(content, |source| Plan::Archive {
+                source,
+                format,
+                strip,
+            }),
+            Err(told) => Ok(Err(told)),
+        }
+    }
+
+    async fn member(
+        &mut self,
+        content: GuestSource,
+        word: String,
+        path: String,
+    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+        self.fetch()?.count_held(path.len())?;
+        match format(&word) {
+            Ok(format) => self.plan(content, |source| Plan::Member {
+                source,
+                format,
+                path,
+            }),
+            Err(told) => Ok(Err(told)),
+        }
+    }
+
+    async fn tree(&mut self) -> wasmtime::Result<Resource<Plan>> {
+        let (table, _) = self.parts()?;
+        Ok(table.push(Plan::Tree(Vec::new()))?)
+    }
+
+    async fn add(
+        &mut self,
+        this: Resource<Plan>,
+        path: String,
+        content: GuestSource,
+        executable: bool,
+    ) -> wasmtime::Result<Result<(), FetchError>> {
+        match self.source(content)? {
+            Ok(source) => self.entry(
+                &this,
+                path.len(),
+                Entry::File {
+                    path,
+                    source,
+                    executable,
+                },
+            ),
+            Err(told) => Ok(Err(told)),
+        }
+    }
+
+    async fn symlink(
+        &mut self,
+        this: Resource<Plan>,
+        path: String,
+        target: String,
+    ) -> wasmtime::Result<Result<(), FetchError>> {
+        self.entry(
+            &this,
+            path.len() + target.len(),
+            Entry::Symlink { path, target },
+        )
+    }
+
+    async fn directory(
+        &mut self,
+        this: Resource<Plan>,
+        path: String,
+    ) -> wasmtime::Result<Result<(), FetchError>> {
+        self.entry(&this, path.len(), Entry::Directory { path })
+    }
+
+    async fn drop(&mut self, this: Resource<Plan>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl ArtifactHost for Host {}

@@ -1,0 +1,12 @@
+//! Modules that behave, and modules that do not, as components in text form.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod cache;
+mod guest;
+mod load;
+mod run;
+mod schema;

@@ -1,0 +1,126 @@
+//! The published schema of `describe` and the host's own reader agree.
+
+use fetchhost_policy::describe::Description;
+use serde_json::{Value, json};
+
+use crate::guest::DESCRIPTION;
+
+fn schema() -> jsonschema::Validator {
+    let text = include_str!("../../../../wit/describe.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+}
+
+/// A description with everything in it, with the value at `pointer` replaced.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut description = json!({
+        "version": "1.2.3",
+        "fetchers": { "demo": {
+            "summary": "For tests",
+            "parameters": { "type": "object", "properties": {
+                "url": { "type": "string" },
+                "path": { "type": "string" },
+                "unpack": { "type": "boolean", "default": true },
+            } },
+            "slots": { "token": {
+                "summary": "Reads", "scheme": "header:PRIVATE-TOKEN", "optional": true,
+            } },
+            "needs": {
+                "origin-parameter": "url",
+                "origins": ["https://example.com"],
+                "methods": ["GET"],
+                "paths": ["/api/**"],
+            },
+            "output": [
+                { "set": "path", "mode": "flat", "name-from": "path" },
+                { "equals": { "unpack": false }, "mode": "flat", "name": "artifacts.zip" },
+                { "mode": "nar", "name": "source" },
+            ],
+        } },
+    });
+    if !pointer.is_empty() {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = description.pointer_mut(parent).unwrap();
+        match parent {
+            Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+            parent => parent[key] = value,
+        }
+    }
+    description
+}
+
+const DEMO: &str = "/fetchers/demo";
+
+#[test]
+fn what_the_schema_accepts_the_host_accepts() {
+    let schema = schema();
+    for (pointer, value) in [
+        ("", Value::Null),
+        ("/later", json!(1)),
+        ("/fetchers/demo/later", json!({})),
+        ("/fetchers/demo/slots/token/scheme", json!("bearer")),
+        ("/fetchers/demo/slots/token/scheme", json!("basic:oauth2")),
+        ("/fetchers/demo/slots", json!({})),
+        ("/fetchers/demo/needs", json!({})),
+        (
+            "/fetchers/demo/needs/origins",
+            json!(["https://*.example.com"]),
+        ),
+        (
+            "/fetchers/demo/output",
+            json!([{ "mode": "flat", "name": "file" }]),
+        ),
+    ] {
+        let description = with(pointer, value);
+        let text = description.to_string();
+        let errors: Vec<_> = schema
+            .iter_errors(&description)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{text}\n{errors:?}");
+        Description::parse(text.as_bytes()).unwrap();
+    }
+    assert!(schema.is_valid(&serde_json::from_str(DESCRIPTION).unwrap()));
+}
+
+#[test]
+fn what_the_schema_refuses_the_host_refuses() {
+    let schema = schema();
+    let at = |rest: &str| format!("{DEMO}{rest}");
+    for (pointer, value) in [
+        ("/version".to_owned(), json!("")),
+        ("/version".to_owned(), json!("1 2")),
+        ("/fetchers".to_owned(), json!({})),
+        (at("/summary"), json!("two\nlines")),
+        (at("/parameters"), json!({ "type": "array" })),
+        (at("/parameters/properties"), json!({ "Url": {} })),
+        (
+            at("/slots/Token"),
+            json!({ "summary": "x", "scheme": "bearer" }),
+        ),
+        (at("/slots/token"), json!({ "scheme": "bearer" })),
+        (at("/slots/token/scheme"), json!("digest")),
+        (at("/needs/methods"), json!(["TRACE"])),
+        (at("/needs/methods"), json!([])),
+        (at("/needs/paths"), json!(["api"])),
+        (at("/needs/paths"), json!([])),
+        (at("/output"), json!([])),
+        (at("/output/2"), json!({ "mode": "nar" })),
+        (
+            at("/output/2"),
+            json!({ "mode": "nar", "name": "a", "name-from": "path" }),
+        ),
+        (at("/output/2"), json!({ "mode": "tree", "name": "a" })),
+        (
+            at("/output/2"),
+            json!({ "mode": "nar", "name": "a", "unless": "path" }),
+        ),
+    ] {
+        let description = with(&pointer, value);
+        let text = description.to_string();
+        assert!(!schema.is_valid(&description), "the schema accepts {text}");
+        assert!(
+            Description::parse(text.as_bytes()).is_err(),
+            "the host accepts {text}"
+        );
+    }
+}
