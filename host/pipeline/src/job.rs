@@ -1,0 +1,121 @@
+//! What a fetch is asked to do, and what came of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fetchhost_artifact::Verified;
+use fetchhost_engine::Module;
+use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
+use fetchhost_policy::{Broker, Limits};
+use fetchhost_sinks::{Committed, Destination, Existing};
+use fetchhost_transport::Client;
+
+use crate::{Error, Observer};
+
+/// What is known of the output's hash before it is fetched.
+#[derive(Debug, Clone)]
+pub enum Expectation {
+    /// The user declared it; anything else is refused.
+    Declared(Hash),
+    /// Nothing: compute it by this algorithm and say what it is.
+    Unknown(HashAlgorithm),
+}
+
+impl Expectation {
+    /// The algorithm by which the output is measured.
+    pub fn algorithm(&self) -> HashAlgorithm {
+        match self {
+            Self::Declared(hash) => hash.algorithm(),
+            Self::Unknown(algorithm) => *algorithm,
+        }
+    }
+}
+
+/// One fetch.
+pub struct Job {
+    /// The module that plans it.
+    pub module: Arc<Module>,
+    /// The fetcher's name within the module.
+    pub fetcher: String,
+    /// The parameters as a JSON object, already checked against the fetcher's schema.
+    pub params: String,
+    /// The output's name in its store path.
+    pub name: StoreName,
+    /// Whether the hash is over the file or over the NAR.
+    pub mode: OutputMode,
+    /// Marks a single file as executable; only possible with [`OutputMode::Nar`].
+    pub executable: bool,
+    /// What the output's hash must be.
+    pub expectation: Expectation,
+    /// Where the output goes; may be empty for a prefetch.
+    pub destinations: Vec<Destination>,
+    /// Fetch although every destination already holds the output.
+    pub refetch: bool,
+    /// Says what the module may ask of whom.
+    pub broker: Arc<Broker>,
+    /// Sends what the broker permits.
+    pub client: Client,
+    /// What bounds the module and the artifact.
+    pub limits: Limits,
+    /// Where temporary files live; they are unlinked as soon as they exist.
+    pub tmp: PathBuf,
+    /// Watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl Job {
+    /// The fixed output, when its hash is declared.
+    pub fn fixed_output(&self) -> Option<FixedOutput> {
+        match &self.expectation {
+            Expectation::Declared(hash) => Some(FixedOutput {
+                name: self.name.clone(),
+                mode: self.mode,
+                hash: hash.clone(),
+            }),
+            Expectation::Unknown(_) => None,
+        }
+    }
+}
+
+/// How one destination fared.
+pub struct SinkReport {
+    /// The destination as the user wrote it, without what is secret.
+    pub label: String,
+    /// How it fared.
+    pub status: SinkStatus,
+}
+
+/// How a destination fared.
+pub enum SinkStatus {
+    /// It held the output before; nothing was written.
+    Present(Existing),
+    /// It holds the output now.
+    Done(Committed),
+    /// It does not hold the output.
+    Failed(fetchhost_sinks::SinkError),
+}
+
+/// What came of a fetch.
+pub struct Outcome {
+    /// The output; its store path is the logical one in `/nix/store`.
+    pub output: FixedOutput,
+    /// The measured and verified artifact; none when every destination already held it.
+    pub verified: Option<Verified>,
+    /// One report for each destination, in the order given.
+    pub sinks: Vec<SinkReport>,
+}
+
+impl Outcome {
+    /// Why the run failed although it came to its end: destinations that do not hold the output.
+    pub fn failure(&self) -> Option<Error> {
+        let failed: Vec<String> = self
+            .sinks
+            .iter()
+            .filter_map(|report| match &report.status {
+                SinkStatus::Failed(error) => Some(error.to_string()),
+                _ => None,
+            })
+            .collect();
+        (!failed.is_empty()).then_some(Error::Commit { failed })
+    }
+}
