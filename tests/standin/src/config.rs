@@ -1,0 +1,105 @@
+//! What the stand-in serves, and to whom.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{Content, sample};
+
+/// What a token lets its bearer do, as far as artifacts are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// A member who may download artifacts.
+    Developer,
+    /// A member whose role is too small: GitLab answers 403.
+    Guest,
+    /// A valid token of somebody who is no member: GitLab answers 404, as if nothing were there.
+    Outsider,
+}
+
+/// How GitLab hands out an artifact archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// 302 to a presigned URL on the storage origin (object storage without `proxy_download`).
+    Redirect,
+    /// 200 with the bytes (local storage, or `proxy_download`).
+    Direct,
+}
+
+/// One job of a project, always successful.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The number in `/jobs/ID/artifacts`.
+    pub id: u64,
+    /// What `?job=` names.
+    pub name: String,
+    /// The branch or tag that it ran on; may contain slashes.
+    pub git_ref: String,
+    /// The artifact archive (a zip); `None` when it has expired.
+    pub archive: Option<Content>,
+}
+
+/// A project with its jobs.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The numeric id.
+    pub id: u64,
+    /// The full path, such as `group/subgroup/project`.
+    pub path: String,
+    /// Whether anonymous callers may download its artifacts.
+    pub public: bool,
+    /// Its jobs, the newest first.
+    pub jobs: Vec<Job>,
+}
+
+/// What a [`Standin`](crate::Standin) serves.
+#[derive(Clone)]
+pub struct Config {
+    /// The tokens that exist. Any other is invalid (401).
+    pub tokens: BTreeMap<String, Access>,
+    /// The projects that exist.
+    pub projects: Vec<Project>,
+    /// How archives are delivered.
+    pub delivery: Delivery,
+    /// How long a presigned URL is good for, in whole seconds.
+    pub presigned_for: Duration,
+    /// A path prefix under which GitLab is mounted, such as `/gitlab`; empty for none.
+    pub relative_root: String,
+    /// Files served to everybody on the API origin, by path, such as `/public/file`.
+    pub public_files: BTreeMap<String, Content>,
+}
+
+impl Config {
+    /// The private [sample] project behind `token`, delivered by redirect.
+    #[must_use]
+    pub fn new(token: impl Into<String>) -> Self {
+        Self {
+            tokens: BTreeMap::from([(token.into(), Access::Developer)]),
+            projects: vec![sample::project()],
+            delivery: Delivery::Redirect,
+            presigned_for: Duration::from_secs(300),
+            relative_root: String::new(),
+            public_files: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a token.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>, access: Access) -> Self {
+        self.tokens.insert(token.into(), access);
+        self
+    }
+
+    /// Adds a file that everybody may fetch at `path`, such as `/public/file`.
+    #[must_use]
+    pub fn public_file(mut self, path: impl Into<String>, content: impl Into<Content>) -> Self {
+        self.public_files.insert(path.into(), content.into());
+        self
+    }
+
+    /// Sets how archives are delivered.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+}
