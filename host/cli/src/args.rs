@@ -1,0 +1,216 @@
+//! What can be typed. Meaning is given to it in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Fetches artifacts for Nix through sandboxed modules that never see a secret.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nix-fetchhost",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Say errors only
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
+    pub(crate) quiet: bool,
+    /// Say more; twice for the program's own trace
+    #[arg(long, short, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub(crate) verbose: u8,
+    /// How the trace of -vv is written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    // Value docs would switch clap to its long form, which no longer fits a screen.
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch, verify against a declared hash, and put the result where it is wanted
+    #[command(after_help = FETCH_HELP)]
+    Run(RunArgs),
+    /// Fetch, and print the hash and a Nix expression that declares it
+    #[command(after_help = FETCH_HELP)]
+    Prefetch(PrefetchArgs),
+    /// Look at fetchers and the modules that offer them
+    #[command(subcommand)]
+    Fetcher(FetcherCommand),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at what modules are granted
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// Write nix-fetchhost.1, nix-fetchhost-run.1 and so on into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Compile a module read from stdin; started by the program itself
+    #[command(name = fetchhost_engine::COMPILE_WORKER_ARGUMENT, hide = true)]
+    CompileWorker,
+}
+
+/// What `run` and `prefetch` say at the end of their help.
+pub(crate) const FETCH_HELP: &str = "\
+Parameters come after FETCHER: `nix-fetchhost run gitlab-artifact --help` lists them.
+An origin typed as a parameter is granted for this run; redirects to other origins need --allow.";
+
+/// The heading of our own flags; a fetcher's parameters come before them.
+const FETCH_HEADING: &str = "Fetch options";
+
+/// What `run` and `prefetch` share.
+#[derive(Debug, Args)]
+#[command(next_help_heading = FETCH_HEADING)]
+pub(crate) struct FetchArgs {
+    /// A fetcher's name, or PATH#sha256=HEX[:FETCHER] for a module of somebody else's
+    #[arg(value_name = "FETCHER", help_heading = "Arguments")]
+    pub(crate) fetcher: String,
+    /// A parameter in its unambiguous form
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Parameters as a JSON object from a file, or from stdin with `-`; grants nothing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
+    /// The output's name in its store path [default: by the fetcher's rules]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Whether the hash is over the file (flat) or over the NAR [default: by the fetcher's rules]
+    #[arg(long, value_name = "flat|nar")]
+    pub(crate) mode: Option<String>,
+    /// Mark a single file as executable; implies --mode nar
+    #[arg(long)]
+    pub(crate) executable: bool,
+    /// Where the result goes: out:PATH, or file:///DIR?compression=zstd&secret-key=FILE; repeatable
+    #[arg(long, value_name = "DEST")]
+    pub(crate) to: Vec<String>,
+    /// Also reach this origin, directly and by redirect, never with a credential; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow: Vec<String>,
+    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH or a configured name
+    #[arg(
+        long,
+        value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER][@ORIGIN]"
+    )]
+    pub(crate) credential: Vec<String>,
+    /// Print the result, or the failure, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give up after this long, for instance 90s, 15m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
+    pub(crate) timeout: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = FETCH_HEADING)]
+pub(crate) struct RunArgs {
+    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too
+    #[arg(long)]
+    pub(crate) hash: String,
+    #[command(flatten)]
+    pub(crate) fetch: FetchArgs,
+    /// Say what would be done and what is granted, and contact nobody
+    #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
+    pub(crate) dry_run: bool,
+    /// Fetch although every destination already holds the output
+    #[arg(long, help_heading = FETCH_HEADING)]
+    pub(crate) refetch: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = FETCH_HEADING)]
+pub(crate) struct PrefetchArgs {
+    #[command(flatten)]
+    pub(crate) fetch: FetchArgs,
+    /// The algorithm of the hash to compute
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256", help_heading = FETCH_HEADING)]
+    pub(crate) hash_algorithm: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FetcherCommand {
+    /// List the fetchers that can be run by name
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a module is, what its fetchers ask for, and what they produce
+    Inspect {
+        /// A fetcher's name, or PATH[#sha256=HEX]
+        fetcher: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read the configuration and say what is wrong with it
+    Check,
+    /// Print the paths of the configuration files
+    Path,
+    /// Print the configuration in force
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantCommand {
+    /// Explain what a fetcher may ask of an origin, and why
+    Explain {
+        /// A fetcher's name, or PATH#sha256=HEX[:FETCHER]
+        fetcher: String,
+        /// The origin to be asked, for instance https://gitlab.example.com
+        origin: String,
+        /// As if this had been given to `run`
+        #[arg(long, value_name = "ORIGIN")]
+        allow: Vec<String>,
+        /// As if this had been given to `run`, with the origin typed
+        #[arg(long, value_name = "SLOT=SOURCE")]
+        credential: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the cache in this new folder [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}

@@ -1,0 +1,288 @@
+//! From FETCHER as typed to a loaded module.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fetchhost_engine::{Engine, Module, Trust};
+use fetchhost_formats::{HashAlgorithm, Hasher};
+use fetchhost_modules::BUILTIN;
+use fetchhost_policy::ModuleId;
+use fetchhost_policy::describe::FetcherDescription;
+
+use crate::failure::Failure;
+
+/// A fetcher that can be run.
+pub(crate) struct Selected {
+    /// The module's name in grants.
+    pub(crate) id: ModuleId,
+    /// The module that offers it.
+    pub(crate) module: Arc<Module>,
+    /// Its name within the module.
+    pub(crate) fetcher: String,
+}
+
+impl Selected {
+    /// What the module says about the fetcher.
+    pub(crate) fn description(&self) -> Result<&FetcherDescription, Failure> {
+        self.module
+            .description()
+            .fetchers
+            .get(&self.fetcher)
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "the module `{}` offers no fetcher `{}`",
+                    self.id, self.fetcher
+                ))
+            })
+    }
+}
+
+/// A module that was loaded, and what of it was named.
+pub(crate) struct Loaded {
+    /// The module's name in grants.
+    pub(crate) id: ModuleId,
+    /// The module.
+    pub(crate) module: Arc<Module>,
+    /// The fetcher that was named, if one was.
+    pub(crate) fetcher: Option<String>,
+}
+
+/// FETCHER as typed.
+#[derive(Debug, PartialEq, Eq)]
+enum Reference {
+    /// The name of a fetcher that a built-in module offers.
+    Name(String),
+    /// A component in a file.
+    File {
+        path: PathBuf,
+        digest: Option<[u8; 32]>,
+        fetcher: Option<String>,
+    },
+}
+
+/// Loads the fetcher that `text` names. A module from a file must be pinned by its digest.
+pub(crate) async fn select(engine: &Engine, text: &str) -> Result<Selected, Failure> {
+    let reference = Reference::parse(text)?;
+    if let Reference::File {
+        path, digest: None, ..
+    } = &reference
+    {
+        let bytes = read(path)?;
+        return Err(Failure::usage(format!("`{text}` does not say which bytes it means"))
+            .with_hint(format!(
+                "after looking at it with `nix-fetchhost fetcher inspect {text}`, write `{}#sha256={}`",
+                path.display(),
+                crate::report::hex(&digest_of(&bytes)),
+            )));
+    }
+    let Loaded {
+        id,
+        module,
+        fetcher,
+    } = load(engine, reference).await?;
+    let fetcher = match fetcher {
+        Some(fetcher) => fetcher,
+        None => only_fetcher(&module, text)?,
+    };
+    let selected = Selected {
+        id,
+        module,
+        fetcher,
+    };
+    selected.description()?;
+    Ok(selected)
+}
+
+/// Loads the module that `text` names, pinned or not, to look at it.
+pub(crate) async fn inspect(engine: &Engine, text: &str) -> Result<Loaded, Failure> {
+    load(engine, Reference::parse(text)?).await
+}
+
+/// Loads every built-in module, in the order of their names.
+pub(crate) async fn builtins(engine: &Engine) -> Result<Vec<Loaded>, Failure> {
+    let mut loaded = Vec::with_capacity(BUILTIN.len());
+    for builtin in BUILTIN {
+        let module = Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?);
+        let id = ModuleId::Builtin(builtin.name.to_owned());
+        loaded.push(Loaded {
+            id,
+            module,
+            fetcher: None,
+        });
+    }
+    Ok(loaded)
+}
+
+async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> {
+    match reference {
+        Reference::Name(name) => load_builtin(engine, name).await,
+        Reference::File {
+            path,
+            digest,
+            fetcher,
+        } => {
+            let bytes = read(&path)?;
+            let actual = digest_of(&bytes);
+            if let Some(pinned) = digest
+                && pinned != actual
+            {
+                return Err(Failure::usage(format!(
+                    "`{}` is not the module that was meant: its SHA-256 is {}, not {}",
+                    path.display(),
+                    crate::report::hex(&actual),
+                    crate::report::hex(&pinned),
+                )));
+            }
+            let module = Arc::new(engine.load(&bytes, Trust::ThirdParty).await?);
+            Ok(Loaded {
+                id: ModuleId::Digest(actual),
+                module,
+                fetcher,
+            })
+        }
+    }
+}
+
+async fn load_builtin(engine: &Engine, name: String) -> Result<Loaded, Failure> {
+    // A module's fetchers carry its name as a prefix, so the first one tried is nearly always right.
+    let mut candidates: Vec<_> = BUILTIN.iter().collect();
+    candidates.sort_by_key(|builtin| !name.starts_with(builtin.name));
+    let mut known = Vec::new();
+    for builtin in candidates {
+        let module = Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?);
+        if module.description().fetchers.contains_key(&name) {
+            let id = ModuleId::Builtin(builtin.name.to_owned());
+            return Ok(Loaded {
+                id,
+                module,
+                fetcher: Some(name),
+            });
+        }
+        known.extend(module.description().fetchers.keys().cloned());
+    }
+    known.sort();
+    Err(
+        Failure::usage(format!("there is no fetcher `{name}`")).with_hint(format!(
+            "there are {}; a module in a file is written `./module.wasm#sha256=HEX`",
+            known.join(", ")
+        )),
+    )
+}
+
+fn only_fetcher(module: &Module, text: &str) -> Result<String, Failure> {
+    let names: Vec<&String> = module.description().fetchers.keys().collect();
+    match names.as_slice() {
+        [only] => Ok((*only).clone()),
+        _ => Err(
+            Failure::usage(format!("`{text}` offers several fetchers")).with_hint(format!(
+                "append the one you mean, as in `#sha256=HEX:{}`; there are {}",
+                names.first().map_or("NAME", |name| name.as_str()),
+                names
+                    .iter()
+                    .map(|name| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+        ),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::usage(format!(
+            "the module `{}` cannot be read: {error}",
+            path.display()
+        ))
+    })
+}
+
+impl Reference {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let (place, pin) = match text.split_once('#') {
+            Some((place, pin)) => (place, Some(pin)),
+            None => (text, None),
+        };
+        if place.contains("://") {
+            return Err(Failure::usage(format!(
+                "`{text}`: modules from URLs are not available in this version"
+            ))
+            .with_hint("download it, and name the file with `#sha256=HEX`"));
+        }
+        if pin.is_none() && !place.contains('/') && !place.ends_with(".wasm") {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        let (digest, fetcher) = match pin {
+            None => (None, None),
+            Some(pin) => {
+                let (hex, fetcher) = match pin.split_once(':') {
+                    Some((hex, fetcher)) => (hex, Some(fetcher.to_owned())),
+                    None => (pin, None),
+                };
+                let digest = hex.strip_prefix("sha256=").and_then(unhex).ok_or_else(|| {
+                    Failure::usage(format!("`#{pin}` is no digest of a module"))
+                        .with_hint("write `#sha256=` and the 64 hex digits of the file's SHA-256")
+                })?;
+                (Some(digest), fetcher)
+            }
+        };
+        Ok(Self::File {
+            path: place.into(),
+            digest,
+            fetcher,
+        })
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    hasher.update(bytes);
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hasher.finish().as_bytes());
+    digest
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    match format!("sha256:{text}").parse() {
+        Ok(ModuleId::Digest(digest)) => Some(digest),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_word_is_a_builtin_name() {
+        assert_eq!(
+            Reference::parse("http-file").unwrap(),
+            Reference::Name("http-file".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_file_may_carry_a_digest_and_a_fetcher() {
+        let hex = "ab".repeat(32);
+        let reference = Reference::parse(&format!("./m.wasm#sha256={hex}:x")).unwrap();
+        assert_eq!(
+            reference,
+            Reference::File {
+                path: "./m.wasm".into(),
+                digest: Some([0xab; 32]),
+                fetcher: Some("x".to_owned()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_digest_of_another_shape_is_refused() {
+        for pin in ["", "sha256=", "sha256=zz", "md5=00", "abc", "sha256=AB"] {
+            assert!(Reference::parse(&format!("m.wasm#{pin}")).is_err(), "{pin}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_refused() {
+        assert!(Reference::parse("https://example.com/m.wasm#sha256=00").is_err());
+    }
+}

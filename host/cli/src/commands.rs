@@ -1,0 +1,10 @@
+//! One file for each command.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod fetcher;
+pub(crate) mod grant;
+pub(crate) mod man;
+pub(crate) mod prefetch;
+pub(crate) mod run;

@@ -1,0 +1,4 @@
+//! `nix-fetchhost fetcher`
+
+pub(crate) mod inspect;
+pub(crate) mod list;

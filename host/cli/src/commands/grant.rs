@@ -1,0 +1,3 @@
+//! `nix-fetchhost grant`
+
+pub(crate) mod explain;

@@ -1,0 +1,42 @@
+//! `nix-fetchhost prefetch`
+
+use clap::ArgMatches;
+use fetchhost_formats::HashAlgorithm;
+use fetchhost_pipeline::Expectation;
+
+use crate::args::PrefetchArgs;
+use crate::catalog::{self, Selected};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::fetching::Fetching;
+use crate::nix_expression;
+
+/// Fetches, and prints the hash and a Nix expression that declares it.
+pub(crate) async fn prefetch(
+    context: &Context,
+    selected: Option<Selected>,
+    args: &PrefetchArgs,
+    matches: &ArgMatches,
+) -> Result<(), Failure> {
+    let algorithm: HashAlgorithm = args.hash_algorithm.parse().map_err(|_| {
+        Failure::usage(format!(
+            "`--hash-algorithm {}` is not known",
+            args.hash_algorithm
+        ))
+        .with_hint("there are sha256, sha512, sha1 and md5")
+    })?;
+    let selected = match selected {
+        Some(selected) => selected,
+        None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
+    };
+    let expectation = Expectation::Unknown(algorithm);
+    let fetching = Fetching::prepare(context, selected, &args.fetch, matches, expectation, true)?;
+    let (outcome, report) = fetching.run(&args.fetch).await?;
+    if args.fetch.json {
+        return context.printer.json(&report);
+    }
+    let hash = &outcome.output.hash;
+    let command = format!("nix-fetchhost run {} … --hash {hash}", args.fetch.fetcher);
+    let expression = nix_expression::expected(&outcome.output, &command);
+    context.printer.result(&format!("{hash}\n\n{expression}"))
+}

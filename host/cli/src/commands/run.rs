@@ -1,0 +1,59 @@
+//! `nix-fetchhost run`
+
+use clap::ArgMatches;
+use fetchhost_pipeline::{Expectation, SinkStatus};
+
+use crate::args::RunArgs;
+use crate::catalog::{self, Selected};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::fetching::{self, Fetching};
+
+/// Fetches, verifies against the declared hash, and puts the result where it is wanted.
+pub(crate) async fn run(
+    context: &Context,
+    selected: Option<Selected>,
+    args: &RunArgs,
+    matches: &ArgMatches,
+) -> Result<(), Failure> {
+    let hash = fetching::declared_hash(context, &args.hash)?;
+    if args.fetch.to.is_empty() {
+        return Err(Failure::usage("`run` needs a destination")
+            .with_hint("this version writes binary caches, `--to file:///DIR`, and plain files, `--to out:PATH`"));
+    }
+    let selected = match selected {
+        Some(selected) => selected,
+        None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
+    };
+    let expectation = Expectation::Declared(hash.clone());
+    let fetching = Fetching::prepare(
+        context,
+        selected,
+        &args.fetch,
+        matches,
+        expectation,
+        args.refetch,
+    )?;
+    if args.dry_run {
+        let dry_run = fetching.dry_run(&hash)?;
+        return if args.fetch.json {
+            context.printer.json(&dry_run)
+        } else {
+            context.printer.result(dry_run.to_string().trim_end())
+        };
+    }
+    let (outcome, report) = fetching.run(&args.fetch).await?;
+    for sink in &outcome.sinks {
+        context.printer.note(&match &sink.status {
+            SinkStatus::Present(_) => format!("{} holds it already", sink.label),
+            SinkStatus::Done(_) | SinkStatus::Failed(_) => format!("written to {}", sink.label),
+        });
+    }
+    if args.fetch.json {
+        context.printer.json(&report)
+    } else {
+        context
+            .printer
+            .result(&outcome.output.store_path().to_string())
+    }
+}

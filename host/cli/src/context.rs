@@ -1,0 +1,47 @@
+//! What every command needs.
+
+use fetchhost_engine::{CompileMode, Engine, Options};
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// What every command needs.
+pub(crate) struct Context {
+    /// Where results and everything else go.
+    pub(crate) printer: Printer,
+    /// The folders that the environment names.
+    pub(crate) environment: Environment,
+    /// The configuration in force.
+    pub(crate) settings: Settings,
+}
+
+impl Context {
+    pub(crate) fn new(printer: Printer) -> Result<Self, Failure> {
+        let environment = Environment::read();
+        let settings = Settings::load(&environment)?;
+        Ok(Self {
+            printer,
+            environment,
+            settings,
+        })
+    }
+
+    /// The engine that runs modules. Modules of others are compiled in a child of this program.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        let executable = std::env::current_exe().map_err(|error| {
+            Failure::usage(format!("this program's own file cannot be found: {error}"))
+        })?;
+        let options = Options {
+            cache_dir: self
+                .environment
+                .cache
+                .as_ref()
+                .map(|cache| cache.join("compiled")),
+            limits: self.settings.config.limits(),
+            compile: CompileMode::Child(executable),
+        };
+        Ok(Engine::new(options))
+    }
+}

@@ -1,0 +1,98 @@
+//! Every environment variable that the program reads, and the folders that follow from them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where the user's configuration lies: `$XDG_CONFIG_HOME/nix-fetchhost`.
+const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// Where compiled modules are kept: `$XDG_CACHE_HOME/nix-fetchhost`.
+const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
+/// The user's home, under which the two above default to `.config` and `.cache`.
+const HOME: &str = "HOME";
+
+/// A PEM file of certificate authorities that replaces the platform's, as it does for Nix.
+const NIX_SSL_CERT_FILE: &str = "NIX_SSL_CERT_FILE";
+
+/// The folder name below the XDG folders.
+const FOLDER: &str = "nix-fetchhost";
+/// The administrator's configuration.
+const ADMIN_CONFIG: &str = "/etc/nix-fetchhost/config.toml";
+
+/// The folders and files that the environment names.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// The administrator's configuration file; it may be absent.
+    pub(crate) admin_config: PathBuf,
+    /// The user's configuration file; it may be absent. None without a home.
+    pub(crate) user_config: Option<PathBuf>,
+    /// Where compiled modules are kept. None without a home: then nothing is kept.
+    pub(crate) cache: Option<PathBuf>,
+    /// The certificate authorities to trust instead of the platform's.
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// Where temporary files go: `$TMPDIR`, or `/tmp`.
+    pub(crate) tmp: PathBuf,
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    pub(crate) fn read() -> Self {
+        Self::from_lookup(|name| std::env::var_os(name), std::env::temp_dir())
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>, tmp: PathBuf) -> Self {
+        // The XDG specification: a relative path is to be ignored.
+        let absolute = |name| {
+            lookup(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let under = |xdg, default| {
+            absolute(xdg)
+                .or_else(|| absolute(HOME).map(|home| home.join(default)))
+                .map(|base| base.join(FOLDER))
+        };
+        Self {
+            admin_config: ADMIN_CONFIG.into(),
+            user_config: under(XDG_CONFIG_HOME, ".config").map(|folder| folder.join("config.toml")),
+            cache: under(XDG_CACHE_HOME, ".cache"),
+            ca_bundle: lookup(NIX_SSL_CERT_FILE)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            tmp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_lookup(
+            |name| {
+                variables
+                    .iter()
+                    .find(|(variable, _)| *variable == name)
+                    .map(|(_, value)| value.into())
+            },
+            "/tmp".into(),
+        )
+    }
+
+    #[test]
+    fn xdg_folders_win_over_home() {
+        let environment = environment(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")]);
+        assert_eq!(
+            environment.user_config,
+            Some("/c/nix-fetchhost/config.toml".into())
+        );
+        assert_eq!(environment.cache, Some("/h/.cache/nix-fetchhost".into()));
+    }
+
+    #[test]
+    fn a_relative_folder_is_ignored() {
+        let environment = environment(&[("XDG_CACHE_HOME", "relative")]);
+        assert_eq!(environment.cache, None);
+        assert_eq!(environment.user_config, None);
+    }
+}

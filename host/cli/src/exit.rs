@@ -1,0 +1,61 @@
+//! Exit codes: a contract, documented in `docs/exit-codes.md`.
+
+use std::process::ExitCode;
+
+use fetchhost_pipeline::Category;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// Done.
+    Success,
+    /// The fetch failed: not found, denied upstream, network.
+    FetchFailed,
+    /// Usage or configuration; also a credential that cannot be had, and an invalid module.
+    Usage,
+    /// Denied by grants.
+    Denied,
+    /// The bytes are not what was declared.
+    HashMismatch,
+    /// The module misbehaved, or a limit was overrun.
+    Module,
+    /// A destination failed.
+    Sink,
+    /// Stopped by this signal.
+    Signal(u8),
+}
+
+impl ExitStatus {
+    /// The number that the operating system is told.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::FetchFailed => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::HashMismatch => 4,
+            Self::Module => 5,
+            Self::Sink => 6,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+impl From<Category> for ExitStatus {
+    fn from(category: Category) -> Self {
+        match category {
+            Category::Fetch | Category::Internal => Self::FetchFailed,
+            Category::Usage => Self::Usage,
+            Category::Denied => Self::Denied,
+            Category::HashMismatch => Self::HashMismatch,
+            Category::Module => Self::Module,
+            Category::Sink => Self::Sink,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A failure as the user meets it: a message, what to do next, and an exit status.
+
+use fetchhost_engine::ModuleError;
+use fetchhost_policy::{ConfigError, PolicyError};
+
+use crate::exit::ExitStatus;
+use crate::report::ResultReport;
+use crate::signals::Stop;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// How the program ends.
+    pub(crate) status: ExitStatus,
+    /// A word for programs, stable across versions.
+    pub(crate) kind: &'static str,
+    /// What happened, to what.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// What was done all the same, when one of several destinations failed.
+    pub(crate) report: Option<Box<ResultReport>>,
+}
+
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            kind: "usage",
+            message: message.into(),
+            hint: None,
+            report: None,
+        }
+    }
+
+    /// With what to do next.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Stopped by a signal before anything was emitted.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        Self {
+            status: ExitStatus::Signal(stop.number),
+            kind: "interrupted",
+            message: format!("stopped by {}; nothing was emitted", stop.name),
+            hint: None,
+            report: None,
+        }
+    }
+
+    /// Stopped by a second signal while destinations made the output visible.
+    pub(crate) fn stopped_while_committing(stop: Stop) -> Self {
+        Self {
+            message: format!(
+                "stopped by {} while the verified output was being written",
+                stop.name
+            ),
+            hint: Some("run the same command again: what is complete is left alone".to_owned()),
+            ..Self::stopped(stop)
+        }
+    }
+}
+
+/// An error's message with its causes, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let text = source.to_string();
+        if !message.ends_with(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = source.source();
+    }
+    message
+}
+
+impl From<fetchhost_pipeline::Error> for Failure {
+    fn from(error: fetchhost_pipeline::Error) -> Self {
+        Self {
+            status: error.category().into(),
+            kind: error.kind(),
+            message: with_causes(&error),
+            hint: error.hint(),
+            report: None,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            kind: "configuration",
+            message: with_causes(&error),
+            hint: error.hint(),
+            report: None,
+        }
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            kind: "configuration",
+            message: with_causes(&error),
+            hint: error.hint(),
+            report: None,
+        }
+    }
+}
+
+impl From<ModuleError> for Failure {
+    fn from(error: ModuleError) -> Self {
+        let (status, kind) = match &error {
+            ModuleError::Misbehaved(_) => (ExitStatus::Module, "module"),
+            _ => (ExitStatus::Usage, "invalid-module"),
+        };
+        Self {
+            status,
+            kind,
+            message: with_causes(&error),
+            hint: error.hint(),
+            report: None,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! From what was typed to a job for the pipeline, and the job's run; shared by `run` and `prefetch`.
+//!
+//! Everything that can be wrong with a command line is found here, before anything is contacted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use fetchhost_credentials::Keyring;
+use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
+use fetchhost_pipeline::{Expectation, Job, Outcome};
+use fetchhost_policy::describe::FetcherDescription;
+use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
+use fetchhost_sinks::Destination;
+use fetchhost_transport::Client;
+use serde_json::Value;
+
+use crate::args::FetchArgs;
+use crate::catalog::Selected;
+use crate::context::Context;
+use crate::failure::{Failure, with_causes};
+use crate::params::{self, Params};
+use crate::progress::Progress;
+use crate::report::{DryRun, ResultReport, hex};
+use crate::signals;
+
+/// A job and what its report needs.
+pub(crate) struct Fetching {
+    selected: Selected,
+    client: Client,
+    job: Job,
+    progress: Arc<Progress>,
+    /// The origins that were typed, to explain what is granted.
+    origins: Vec<Origin>,
+}
+
+impl Fetching {
+    /// Gives what was typed its meaning.
+    pub(crate) fn prepare(
+        context: &Context,
+        selected: Selected,
+        args: &FetchArgs,
+        matches: &ArgMatches,
+        expectation: Expectation,
+        refetch: bool,
+    ) -> Result<Self, Failure> {
+        let description = selected.description()?;
+        let params = params::collect(
+            &description.parameters,
+            args.params.as_deref(),
+            &args.param,
+            matches,
+        )?;
+        let (mode, name) = output(description, &params, args)?;
+        let destinations = args
+            .to
+            .iter()
+            .map(|text| {
+                text.parse::<Destination>()
+                    .map_err(|error| with_hint(&error, error.hint()))
+            })
+            .collect::<Result<_, _>>()?;
+        let consent = consent(description, &params, args)?;
+        let config = &context.settings.config;
+        let broker = Broker::new(
+            selected.id.clone(),
+            &selected.fetcher,
+            description,
+            config,
+            Some(&consent),
+        )?;
+        let settings = fetchhost_transport::Settings {
+            ca_bundle: context.environment.ca_bundle.clone(),
+            ..Default::default()
+        };
+        let client = Client::new(settings, Arc::new(Keyring::new()));
+        let progress = Arc::new(Progress::new(context.printer));
+        let job = Job {
+            module: Arc::clone(&selected.module),
+            fetcher: selected.fetcher.clone(),
+            params: Value::Object(params.object).to_string(),
+            name,
+            mode,
+            executable: args.executable,
+            expectation,
+            destinations,
+            refetch,
+            broker: Arc::new(broker),
+            client: client.clone(),
+            limits: config.limits(),
+            tmp: context.environment.tmp.clone(),
+            observer: Arc::clone(&progress) as Arc<dyn fetchhost_pipeline::Observer>,
+        };
+        Ok(Self {
+            selected,
+            client,
+            job,
+            progress,
+            origins: consent
+                .typed_origins
+                .into_iter()
+                .chain(consent.allow)
+                .collect(),
+        })
+    }
+
+    /// What would be done: nothing is contacted, and the module does not run.
+    pub(crate) fn dry_run(&self, hash: &Hash) -> Result<DryRun, Failure> {
+        let output = FixedOutput {
+            name: self.job.name.clone(),
+            mode: self.job.mode,
+            hash: hash.clone(),
+        };
+        let mut destinations = Vec::with_capacity(self.job.destinations.len());
+        for destination in &self.job.destinations {
+            let found = destination
+                .lookup(&output)
+                .map_err(|error| Failure::from(fetchhost_pipeline::Error::from(error)))?;
+            destinations.push((destination.label(), found.is_some()));
+        }
+        let granted = self
+            .origins
+            .iter()
+            .map(|origin| self.job.broker.explain(origin).to_string());
+        Ok(DryRun {
+            store_path: output.store_path().to_string(),
+            module: self.selected.id.to_string(),
+            module_digest: hex(&self.selected.module.digest()),
+            fetcher: self.selected.fetcher.clone(),
+            destinations,
+            granted: granted.collect(),
+        })
+    }
+
+    /// Runs the job until it ends, a signal comes, or the time is up.
+    pub(crate) async fn run(self, args: &FetchArgs) -> Result<(Outcome, ResultReport), Failure> {
+        let Self {
+            selected,
+            client,
+            job,
+            progress,
+            ..
+        } = self;
+        let ended = until_stopped(fetchhost_pipeline::run(job), args.timeout, &progress).await;
+        progress.finish();
+        let outcome = ended?;
+        let report = ResultReport::new(
+            &selected.id,
+            &selected.module.digest(),
+            &selected.fetcher,
+            &outcome,
+            &client.journal(),
+        );
+        match outcome.failure() {
+            None => Ok((outcome, report)),
+            Some(error) => Err(Failure {
+                report: Some(Box::new(report)),
+                ..error.into()
+            }),
+        }
+    }
+}
+
+/// Runs a job until it ends, a signal comes, or the time is up.
+///
+/// Once destinations make the output visible the job is left to finish, so that what is reported is
+/// what happened; only a second signal ends it then.
+async fn until_stopped(
+    job: impl Future<Output = Result<Outcome, fetchhost_pipeline::Error>>,
+    limit: Option<Duration>,
+    progress: &Progress,
+) -> Result<Outcome, Failure> {
+    let mut stops = signals::Stops::listen();
+    let mut job = std::pin::pin!(job);
+    let stopped = tokio::select! {
+        ended = &mut job => return Ok(ended?),
+        stop = stops.next() => Failure::stopped(stop),
+        limit = elapsed(limit) => timed_out(limit),
+    };
+    if !progress.is_committing() {
+        return Err(stopped);
+    }
+    tokio::select! {
+        ended = &mut job => Ok(ended?),
+        stop = stops.next() => Err(Failure::stopped_while_committing(stop)),
+    }
+}
+
+/// Waits for the limit, if there is one, and returns it.
+async fn elapsed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads a declared hash; weak ones are accepted with a warning, as Nix does.
+pub(crate) fn declared_hash(context: &Context, text: &str) -> Result<Hash, Failure> {
+    let hash: Hash = text
+        .parse()
+        .map_err(|error: fetchhost_formats::HashError| {
+            Failure::usage(format!("`--hash {text}`: {}", with_causes(&error)))
+                .with_hint("write `sha256-…` (SRI, with its `=`), or `sha256:` and hex or nix32")
+        })?;
+    if hash.algorithm().is_weak() {
+        context.printer.warning(&format!(
+            "{} no longer proves what was fetched; `prefetch` prints a sha256",
+            hash.algorithm()
+        ));
+    }
+    Ok(hash)
+}
+
+/// The output's mode and name: what was typed, else by the fetcher's static rules.
+fn output(
+    description: &FetcherDescription,
+    params: &Params,
+    args: &FetchArgs,
+) -> Result<(OutputMode, StoreName), Failure> {
+    let (ruled_mode, ruled_name) = description.output_for(&params.object).map_err(|error| {
+        Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
+    })?;
+    let name = match &args.name {
+        None => ruled_name,
+        Some(text) => text
+            .parse()
+            .map_err(|error: fetchhost_formats::StoreNameError| {
+                Failure::usage(format!("`--name {text}`: {error}"))
+            })?,
+    };
+    let typed_mode = match args.mode.as_deref() {
+        None => None,
+        Some("flat") => Some(OutputMode::Flat),
+        Some("nar") => Some(OutputMode::Nar),
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "`--mode {other}` is neither `flat` nor `nar`"
+            )));
+        }
+    };
+    let mode = match (typed_mode, args.executable) {
+        (Some(OutputMode::Flat), true) => {
+            return Err(
+                Failure::usage("`--mode flat` and `--executable` exclude each other")
+                    .with_hint("Nix refuses executable flat outputs; use `--mode nar`, with the hash of the NAR"),
+            );
+        }
+        (Some(OutputMode::Flat), false) if ruled_mode == OutputMode::Nar => {
+            return Err(Failure::usage(
+                "with these parameters the output is a tree, or an executable, which has no flat hash",
+            )
+            .with_hint("leave out `--mode flat`, and declare the hash of the NAR"));
+        }
+        (_, true) => OutputMode::Nar,
+        (Some(mode), false) => mode,
+        (None, false) => ruled_mode,
+    };
+    Ok((mode, name))
+}
+
+/// What typing this command line consents to.
+fn consent(
+    description: &FetcherDescription,
+    params: &Params,
+    args: &FetchArgs,
+) -> Result<Consent, Failure> {
+    let mut typed_origins = Vec::new();
+    if let Some(parameter) = &description.needs.origin_parameter
+        && params.typed.contains(parameter)
+        && let Some(text) = params.object.get(parameter).and_then(Value::as_str)
+    {
+        let origin = Origin::of_parameter(text).map_err(|error| {
+            Failure::usage(format!(
+                "the parameter `{parameter}`: {}",
+                with_causes(&error)
+            ))
+        })?;
+        typed_origins.push(origin);
+    }
+    let allow = origins(&args.allow)?;
+    let credentials = credentials(&args.credential)?;
+    Ok(Consent {
+        typed_origins,
+        allow,
+        credentials,
+    })
+}
+
+/// Reads `--allow`.
+pub(crate) fn origins(texts: &[String]) -> Result<Vec<Origin>, Failure> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|error: fetchhost_policy::OriginError| {
+                    Failure::usage(format!("`--allow {text}`: {}", with_causes(&error)))
+                })
+        })
+        .collect()
+}
+
+/// Reads `--credential`.
+pub(crate) fn credentials(texts: &[String]) -> Result<Vec<ArgvCredential>, Failure> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|error: fetchhost_policy::ArgvCredentialError| {
+                    with_hint(&error, error.hint())
+                })
+        })
+        .collect()
+}
+
+fn timed_out(limit: Duration) -> Failure {
+    Failure {
+        status: crate::exit::ExitStatus::FetchFailed,
+        kind: "network",
+        message: format!(
+            "the fetch did not end within {} seconds; nothing was emitted",
+            limit.as_secs()
+        ),
+        hint: Some("give it more time with `--timeout`".to_owned()),
+        report: None,
+    }
+}
+
+fn with_hint(error: &dyn std::error::Error, hint: Option<String>) -> Failure {
+    let mut failure = Failure::usage(with_causes(error));
+    failure.hint = hint;
+    failure
+}

@@ -1,0 +1,250 @@
+//! What `--json` prints: a versioned contract, published as `docs/schema/*.json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use fetchhost_pipeline::{Outcome, SinkStatus};
+use fetchhost_transport::Contact;
+
+use crate::failure::Failure;
+
+/// The version of every object below. It grows only when a member changes its meaning or goes away.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The result of `run` and `prefetch`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost result")]
+pub(crate) struct ResultReport {
+    /// 1.
+    schema_version: u32,
+    /// The module, as grants name it: `builtin:NAME` or `sha256:HEX`.
+    module: String,
+    /// The SHA-256 of the module's component, in hex.
+    module_digest: String,
+    /// The fetcher's name.
+    fetcher: String,
+    /// The logical store path.
+    store_path: String,
+    /// The output's name.
+    name: String,
+    /// `flat` or `nar`.
+    mode: String,
+    /// The output's hash as SRI: the declared one, or for `prefetch` the one computed.
+    hash: String,
+    /// The SHA-256 of the NAR as SRI; null when nothing was fetched because it was there.
+    nar_hash: Option<String>,
+    /// The size of the NAR in bytes; null likewise.
+    nar_size: Option<u64>,
+    /// Each destination, in the order given.
+    destinations: Vec<DestinationReport>,
+    /// Each request that was sent, in order.
+    contacts: Vec<ContactReport>,
+}
+
+/// How one destination fared.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct DestinationReport {
+    /// The destination as given.
+    destination: String,
+    /// `present`: it held the output before. `done`: it holds it now. `failed`: it does not.
+    status: &'static str,
+    /// Where the bytes lie.
+    physical: Option<String>,
+    /// The narinfo, for a binary cache.
+    narinfo: Option<String>,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+/// One request that was sent.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ContactReport {
+    /// The method.
+    method: String,
+    /// The URL without its query.
+    url: String,
+    /// The name of the credential that was attached, if one was.
+    credential: Option<String>,
+    /// The status of the answer, if one came.
+    status: Option<u16>,
+}
+
+impl ResultReport {
+    pub(crate) fn new(
+        module: &fetchhost_policy::ModuleId,
+        digest: &[u8; 32],
+        fetcher: &str,
+        outcome: &Outcome,
+        contacts: &[Contact],
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            module: module.to_string(),
+            module_digest: hex(digest),
+            fetcher: fetcher.to_owned(),
+            store_path: outcome.output.store_path().to_string(),
+            name: outcome.output.name.to_string(),
+            mode: outcome.output.mode.to_string(),
+            hash: outcome.output.hash.to_string(),
+            nar_hash: outcome
+                .verified
+                .as_ref()
+                .map(|verified| verified.nar_hash().to_string()),
+            nar_size: outcome
+                .verified
+                .as_ref()
+                .map(|verified| verified.nar_size()),
+            destinations: outcome.sinks.iter().map(DestinationReport::new).collect(),
+            contacts: contacts.iter().map(ContactReport::new).collect(),
+        }
+    }
+}
+
+impl DestinationReport {
+    fn new(report: &fetchhost_pipeline::SinkReport) -> Self {
+        let shown = |path: &std::path::Path| Some(path.display().to_string());
+        let (status, physical, narinfo, error) = match &report.status {
+            SinkStatus::Present(existing) => (
+                "present",
+                shown(&existing.nar),
+                shown(&existing.narinfo),
+                None,
+            ),
+            SinkStatus::Done(committed) => {
+                let narinfo = committed.narinfo.as_deref().and_then(shown);
+                ("done", shown(&committed.physical), narinfo, None)
+            }
+            SinkStatus::Failed(error) => ("failed", None, None, Some(error.to_string())),
+        };
+        Self {
+            destination: report.label.clone(),
+            status,
+            physical,
+            narinfo,
+            error,
+        }
+    }
+}
+
+impl ContactReport {
+    fn new(contact: &Contact) -> Self {
+        Self {
+            method: contact.method.to_string(),
+            url: contact.url.clone(),
+            credential: contact.credential.as_ref().map(ToString::to_string),
+            status: contact.status,
+        }
+    }
+}
+
+/// What `run --dry-run` says.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DryRun {
+    pub(crate) store_path: String,
+    pub(crate) module: String,
+    pub(crate) module_digest: String,
+    pub(crate) fetcher: String,
+    /// Each destination, and whether it holds the output.
+    pub(crate) destinations: Vec<(String, bool)>,
+    /// For each origin that was typed: what is granted, in sentences.
+    pub(crate) granted: Vec<String>,
+}
+
+impl std::fmt::Display for DryRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "store path   {}", self.store_path)?;
+        writeln!(
+            f,
+            "fetcher      {} of {} ({})",
+            self.fetcher, self.module, self.module_digest
+        )?;
+        for (destination, holds) in &self.destinations {
+            let state = if *holds {
+                "holds it already"
+            } else {
+                "would be written"
+            };
+            writeln!(f, "destination  {destination}: {state}")?;
+        }
+        self.granted
+            .iter()
+            .try_for_each(|granted| write!(f, "\n{}\n", granted.trim_end()))
+    }
+}
+
+/// A failure of any command with `--json`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost failure")]
+pub(crate) struct ErrorReport {
+    /// 1.
+    schema_version: u32,
+    /// What went wrong.
+    error: ErrorDetail,
+    /// What was done all the same: given when one of several destinations failed.
+    result: Option<ResultReport>,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDetail {
+    /// One word: `usage`, `configuration`, `invalid-module`, `denied`, `hash-mismatch`, `module`, `sink`,
+    /// `network`, `upstream`, `not-found`, `unauthorized`, `denied-upstream`, `rate-limited`,
+    /// `interrupted`, or one that a module reported. More may come.
+    kind: String,
+    /// The exit code.
+    exit_code: u8,
+    /// What happened, to what.
+    message: String,
+    /// What to do next.
+    hint: Option<String>,
+}
+
+impl ErrorReport {
+    pub(crate) fn new(failure: &Failure) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            result: failure.report.as_deref().cloned(),
+            error: ErrorDetail {
+                kind: failure.kind.to_owned(),
+                exit_code: failure.status.code(),
+                message: failure.message.clone(),
+                hint: failure.hint.clone(),
+            },
+        }
+    }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares with the published schema. After a wanted change, write what the failure prints.
+    fn is_published<T: JsonSchema>(published: &str) {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(T)).unwrap();
+        assert!(
+            schema.trim() == published.trim(),
+            "the schema is now:\n{schema}"
+        );
+    }
+
+    #[test]
+    fn the_schema_of_results_is_the_published_one() {
+        is_published::<ResultReport>(include_str!("../../../docs/schema/result.schema.json"));
+    }
+
+    #[test]
+    fn the_schema_of_failures_is_the_published_one() {
+        is_published::<ErrorReport>(include_str!("../../../docs/schema/error.schema.json"));
+    }
+}
