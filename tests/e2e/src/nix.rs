@@ -1,0 +1,150 @@
+//! The real Nix, in a store that is thrown away.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::Finished;
+
+/// A chroot store: its paths read `/nix/store/…` as everywhere, its files lie in a folder of its own,
+/// and nothing else of the machine is read or written.
+pub struct Nix {
+    root: TempDir,
+}
+
+impl Nix {
+    /// None where Nix is not installed, after saying which test is skipped; in CI that is a failure.
+    #[must_use]
+    #[expect(
+        clippy::explicit_write,
+        reason = "the test harness shows what `eprintln` prints only when a test fails"
+    )]
+    pub fn or_skip(test: &str) -> Option<Self> {
+        if Command::new("nix").arg("--version").output().is_ok() {
+            return Some(Self::new());
+        }
+        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(
+            !in_ci,
+            "{test} needs `nix`, and in CI it must not be skipped"
+        );
+        writeln!(std::io::stderr(), "SKIPPED: {test}: `nix` is not installed").unwrap();
+        None
+    }
+
+    fn new() -> Self {
+        let root = TempDir::new().expect("a temporary folder can be made");
+        for name in ["conf", "home", "tmp"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        // `sandbox-paths`: a builder in a chroot store has no shell but one that is named here, and
+        // it must be a static one.
+        let conf = "\
+build-users-group =
+experimental-features = nix-command flakes
+substituters =
+require-sigs = true
+sandbox-paths = /bin/sh=/bin/busybox
+builders =
+flake-registry =
+";
+        fs::write(root.path().join("conf/nix.conf"), conf).unwrap();
+        let nix = Self { root };
+        nix.run("nix-store", ["--init"]).exits(0);
+        nix
+    }
+
+    /// A path in the folder that holds the store.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.path().join(relative)
+    }
+
+    /// Where the files of a store path lie.
+    #[must_use]
+    pub fn physical(&self, store_path: &str) -> PathBuf {
+        self.path(store_path.trim_start_matches('/'))
+    }
+
+    /// Runs one of Nix's programs to its end.
+    #[track_caller]
+    pub fn run<const N: usize>(&self, program: &str, arguments: [&str; N]) -> Finished {
+        let output = self
+            .command(program)
+            .args(arguments)
+            .output()
+            .expect("Nix runs");
+        Finished::new(&output)
+    }
+
+    /// What one of Nix's programs prints, without the line break.
+    #[track_caller]
+    pub fn ask<const N: usize>(&self, program: &str, arguments: [&str; N]) -> String {
+        self.run(program, arguments)
+            .exits(0)
+            .stdout
+            .trim_end()
+            .to_owned()
+    }
+
+    /// The archive of a file or folder, as Nix makes it.
+    #[track_caller]
+    pub fn dump(&self, path: &Path) -> Vec<u8> {
+        let output = self
+            .command("nix-store")
+            .arg("--dump")
+            .arg(path)
+            .output()
+            .expect("Nix runs");
+        assert!(output.status.success(), "cannot dump {}", path.display());
+        output.stdout
+    }
+
+    /// Builds an expression with one binary cache to ask, and no other.
+    #[track_caller]
+    pub fn build(&self, expression: &str, cache: &Path) -> Finished {
+        let cache = format!("file://{}", cache.display());
+        let arguments = [
+            "--no-out-link",
+            "--option",
+            "substituters",
+            &cache,
+            "--expr",
+            expression,
+        ];
+        self.run("nix-build", arguments)
+    }
+
+    /// One of Nix's programs in an environment that has nothing of the user's.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.path("home"));
+        command.env("TMPDIR", self.path("tmp"));
+        command.env("NIX_CONF_DIR", self.path("conf"));
+        command.env("NIX_USER_CONF_FILES", "/dev/null");
+        command.env("NIX_PATH", "");
+        command.env(
+            "NIX_REMOTE",
+            format!("local?root={}", self.root.path().display()),
+        );
+        command
+    }
+}
+
+impl Drop for Nix {
+    fn drop(&mut self) {
+        // Store paths are read-only, which keeps an ordinary user from removing them.
+        drop(
+            Command::new("chmod")
+                .arg("-R")
+                .arg("u+w")
+                .arg(self.root.path())
+                .output(),
+        );
+    }
+}

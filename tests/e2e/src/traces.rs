@@ -1,0 +1,57 @@
+//! Looks for traces of a secret in what a run left.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use crate::files_below;
+
+/// A secret in all the shapes in which it could have got out.
+pub struct Secret {
+    name: String,
+    shapes: Vec<Vec<u8>>,
+}
+
+impl Secret {
+    /// `name` is what a failing test calls it.
+    #[must_use]
+    pub fn new(name: &str, secret: &str) -> Self {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let reversed: String = secret.chars().rev().collect();
+        let mut shapes: Vec<_> = [secret.to_owned(), hex, percent, reversed].into();
+        // In the middle of other text, base64 depends on the offset: what is in the middle of each
+        // of the three forms is the same whatever surrounds it.
+        for padding in 0..3 {
+            let text = [vec![b' '; padding], secret.into()].concat();
+            for engine in [STANDARD, URL_SAFE] {
+                let encoded = engine.encode(&text);
+                shapes.push(encoded[4..encoded.len() - 4].to_owned());
+            }
+        }
+        Self {
+            name: name.to_owned(),
+            shapes: shapes.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// Demands that there is no trace in some bytes.
+    #[track_caller]
+    pub fn is_not_in(&self, place: &str, bytes: &[u8]) {
+        for shape in &self.shapes {
+            let found = bytes.windows(shape.len()).any(|window| window == shape);
+            assert!(!found, "the {} is in {place}", self.name);
+        }
+    }
+
+    /// Demands that there is no trace in any file below a folder, nor in the files' names.
+    #[track_caller]
+    pub fn is_not_below(&self, folder: &Path) {
+        for (path, content) in files_below(folder) {
+            let path = path.display().to_string();
+            self.is_not_in(&format!("the name of {path}"), path.as_bytes());
+            self.is_not_in(&path, &content);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The program as its users meet it: real binary, real Nix, real sockets.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod demo;
+mod hostile_modules;
+mod output;
+mod real_nix;
+mod refusals;
+mod repetition;
+mod secrets;
+mod servers;
