@@ -1,0 +1,29 @@
+//! The server of the benchmarks: prints its URL, and serves until its standard input closes.
+
+#![expect(clippy::print_stdout, reason = "the URL is the result")]
+
+use std::io::Read as _;
+
+use fetchhost_standin::{Config, Content, Job, Project, Standin};
+
+fn main() -> std::io::Result<()> {
+    let length = std::env::args()
+        .nth(1)
+        .and_then(|length| length.parse().ok());
+    let mut config = Config::new("glpat-bench");
+    config.projects.push(Project {
+        id: 1,
+        path: "bench/large".to_owned(),
+        public: true,
+        jobs: vec![Job {
+            id: 1,
+            name: "build".to_owned(),
+            git_ref: "main".to_owned(),
+            archive: Some(Content::Big(length.unwrap_or(1 << 30))),
+        }],
+    });
+    let standin = Standin::start(config)?;
+    println!("{} {}", standin.url(), standin.storage_origin());
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
