@@ -71,6 +71,22 @@ pub(crate) enum Command {
     Grant(GrantCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
     Demo(DemoArgs),
+    /// List the latest runs, or show one by its ticket
+    Log {
+        /// The ticket of a run
+        ticket: Option<String>,
+    },
+    /// Look at what fetching depends on, and say what is wrong and what to do
+    Doctor,
+    /// Remove compiled modules that are no longer used
+    Gc {
+        /// How many days one may go unused
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        unused_days: u32,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -148,6 +164,9 @@ pub(crate) struct RunArgs {
     /// Say what would be done and what is granted, and contact nobody
     #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
     pub(crate) dry_run: bool,
+    /// Write an in-toto statement (SLSA provenance) about the output into this file
+    #[arg(long, value_name = "FILE", help_heading = FETCH_HEADING, conflicts_with = "dry_run")]
+    pub(crate) provenance: Option<PathBuf>,
     /// Fetch although every destination already holds the output
     #[arg(long, help_heading = FETCH_HEADING)]
     pub(crate) refetch: bool,

@@ -3,8 +3,11 @@
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod fetcher;
+pub(crate) mod gc;
 pub(crate) mod grant;
+pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod prefetch;
 pub(crate) mod run;

@@ -1,5 +1,7 @@
 //! What every command needs.
 
+use std::path::PathBuf;
+
 use fetchhost_engine::{CompileMode, Engine, Options};
 
 use crate::environment::Environment;
@@ -28,17 +30,21 @@ impl Context {
         })
     }
 
+    /// The folder of compiled modules; none without a home.
+    pub(crate) fn compiled_modules(&self) -> Option<PathBuf> {
+        self.environment
+            .cache
+            .as_ref()
+            .map(|cache| cache.join("compiled"))
+    }
+
     /// The engine that runs modules. Modules of others are compiled in a child of this program.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let executable = std::env::current_exe().map_err(|error| {
             Failure::usage(format!("this program's own file cannot be found: {error}"))
         })?;
         let options = Options {
-            cache_dir: self
-                .environment
-                .cache
-                .as_ref()
-                .map(|cache| cache.join("compiled")),
+            cache_dir: self.compiled_modules(),
             limits: self.settings.config.limits(),
             compile: CompileMode::Child(executable),
         };

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Where compiled modules are kept: `$XDG_CACHE_HOME/nix-fetchhost`.
 const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
-/// The user's home, under which the two above default to `.config` and `.cache`.
+/// Where the record of runs is kept: `$XDG_STATE_HOME/nix-fetchhost`.
+const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// The user's home, under which those above default to `.config`, `.cache` and `.local/state`.
 const HOME: &str = "HOME";
 
 /// A PEM file of certificate authorities that replaces the platform's, as it does for Nix.
@@ -27,6 +29,8 @@ pub(crate) struct Environment {
     pub(crate) user_config: Option<PathBuf>,
     /// Where compiled modules are kept. None without a home: then nothing is kept.
     pub(crate) cache: Option<PathBuf>,
+    /// Where the record of runs is kept. None without a home: then there is none.
+    pub(crate) state: Option<PathBuf>,
     /// The certificate authorities to trust instead of the platform's.
     pub(crate) ca_bundle: Option<PathBuf>,
     /// Where temporary files go: `$TMPDIR`, or `/tmp`.
@@ -55,6 +59,7 @@ impl Environment {
             admin_config: ADMIN_CONFIG.into(),
             user_config: under(XDG_CONFIG_HOME, ".config").map(|folder| folder.join("config.toml")),
             cache: under(XDG_CACHE_HOME, ".cache"),
+            state: under(XDG_STATE_HOME, ".local/state"),
             ca_bundle: lookup(NIX_SSL_CERT_FILE)
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),

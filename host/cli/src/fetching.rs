@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,17 @@ use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
 use fetchhost_sinks::Destination;
 use fetchhost_transport::Client;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::FetchArgs;
 use crate::catalog::Selected;
 use crate::context::Context;
+use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
+use crate::journal::{self, Journal, Record};
 use crate::params::{self, Params};
 use crate::progress::Progress;
+use crate::provenance;
 use crate::report::{DryRun, ResultReport, hex};
 use crate::signals;
 
@@ -30,6 +34,8 @@ pub(crate) struct Fetching {
     client: Client,
     job: Job,
     progress: Arc<Progress>,
+    /// The parameters, for the record.
+    parameters: Map<String, Value>,
     /// The origins that were typed, to explain what is granted.
     origins: Vec<Origin>,
 }
@@ -78,7 +84,7 @@ impl Fetching {
         let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
-            params: Value::Object(params.object).to_string(),
+            params: Value::Object(params.object.clone()).to_string(),
             name,
             mode,
             executable: args.executable,
@@ -96,6 +102,7 @@ impl Fetching {
             client,
             job,
             progress,
+            parameters: params.object,
             origins: consent
                 .typed_origins
                 .into_iter()
@@ -132,8 +139,42 @@ impl Fetching {
         })
     }
 
-    /// Runs the job until it ends, a signal comes, or the time is up.
-    pub(crate) async fn run(self, args: &FetchArgs) -> Result<(Outcome, ResultReport), Failure> {
+    /// Runs the job until it ends, a signal comes, or the time is up, and keeps a record of it.
+    pub(crate) async fn run(
+        self,
+        context: &Context,
+        args: &FetchArgs,
+        provenance: Option<&Path>,
+    ) -> Result<(Outcome, ResultReport), Failure> {
+        let (typed, parameters) = (args.fetcher.clone(), self.parameters.clone());
+        let (started, ticket) = (journal::now(), journal::ticket().unwrap_or_default());
+        let ended = self.run_job(args.timeout).await;
+        if let Some(state) = &context.environment.state {
+            let ended = ended.as_ref().map(|(_, report)| report);
+            let record = Record::new(ticket.clone(), &typed, &parameters, ended);
+            if let Err(error) = Journal::new(state).append(&record) {
+                context
+                    .printer
+                    .warning(&format!("this run was not recorded: {error}"));
+            }
+        }
+        let (outcome, report) = ended?;
+        if let Some(path) = provenance {
+            let statement =
+                provenance::statement(&outcome.output, &report, &parameters, &ticket, &started);
+            std::fs::write(path, format!("{statement:#}\n")).map_err(|error| Failure {
+                status: ExitStatus::Sink,
+                report: Some(Box::new(report.clone())),
+                ..Failure::usage(format!(
+                    "the statement `{}` cannot be written: {error}",
+                    path.display()
+                ))
+            })?;
+        }
+        Ok((outcome, report))
+    }
+
+    async fn run_job(self, limit: Option<Duration>) -> Result<(Outcome, ResultReport), Failure> {
         let Self {
             selected,
             client,
@@ -141,7 +182,7 @@ impl Fetching {
             progress,
             ..
         } = self;
-        let ended = until_stopped(fetchhost_pipeline::run(job), args.timeout, &progress).await;
+        let ended = until_stopped(fetchhost_pipeline::run(job), limit, &progress).await;
         progress.finish();
         let outcome = ended?;
         let report = ResultReport::new(
@@ -317,7 +358,7 @@ pub(crate) fn credentials(texts: &[String]) -> Result<Vec<ArgvCredential>, Failu
 
 fn timed_out(limit: Duration) -> Failure {
     Failure {
-        status: crate::exit::ExitStatus::FetchFailed,
+        status: ExitStatus::FetchFailed,
         kind: "network",
         message: format!(
             "the fetch did not end within {} seconds; nothing was emitted",

@@ -13,10 +13,12 @@ mod environment;
 mod exit;
 mod failure;
 mod fetching;
+mod journal;
 mod nix_expression;
 mod params;
 mod printer;
 mod progress;
+mod provenance;
 mod report;
 mod settings;
 mod signals;
@@ -183,6 +185,12 @@ async fn dispatch(
             allow,
             credential,
         }) => commands::grant::explain::explain(context, fetcher, origin, allow, credential).await,
+        Command::Log { ticket } => commands::log::log(context, ticket.as_deref()),
+        Command::Doctor => commands::doctor::doctor(context).await,
+        Command::Gc {
+            unused_days,
+            dry_run,
+        } => commands::gc::gc(context, *unused_days, *dry_run),
         Command::Completions { shell } => commands::completions::completions(context, *shell),
         Command::Man { dir } => commands::man::man(context, dir.as_deref()),
         Command::Demo(args) => commands::demo::demo(context, args).await,

@@ -103,6 +103,30 @@ impl ResultReport {
     }
 }
 
+/// What the statement of provenance needs.
+impl ResultReport {
+    pub(crate) fn module(&self) -> &str {
+        &self.module
+    }
+
+    pub(crate) fn module_digest(&self) -> &str {
+        &self.module_digest
+    }
+
+    pub(crate) fn fetcher(&self) -> &str {
+        &self.fetcher
+    }
+
+    pub(crate) fn nar_hash(&self) -> Option<&str> {
+        self.nar_hash.as_deref()
+    }
+
+    /// The URLs that were asked, without their queries.
+    pub(crate) fn contacted(&self) -> impl Iterator<Item = &str> {
+        self.contacts.iter().map(|contact| contact.url.as_str())
+    }
+}
+
 impl DestinationReport {
     fn new(report: &fetchhost_pipeline::SinkReport) -> Self {
         let shown = |path: &std::path::Path| Some(path.display().to_string());

@@ -16,7 +16,9 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(crate) fn new(output: &Output) -> Self {
+    /// What a command that has ended said.
+    #[must_use]
+    pub fn new(output: &Output) -> Self {
         Self {
             code: output
                 .status

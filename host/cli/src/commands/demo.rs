@@ -178,6 +178,7 @@ impl<'a> Stage<'a> {
             .args(&words)
             .env(TOKEN_VARIABLE, &self.token)
             .env("XDG_CONFIG_HOME", &self.empty_config)
+            .env("XDG_STATE_HOME", &self.empty_config)
             .stdin(Stdio::null())
             .output()
             .map_err(|error| unexpected("the command", &error))

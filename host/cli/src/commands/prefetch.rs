@@ -31,7 +31,7 @@ pub(crate) async fn prefetch(
     };
     let expectation = Expectation::Unknown(algorithm);
     let fetching = Fetching::prepare(context, selected, &args.fetch, matches, expectation, true)?;
-    let (outcome, report) = fetching.run(&args.fetch).await?;
+    let (outcome, report) = fetching.run(context, &args.fetch, None).await?;
     if args.fetch.json {
         return context.printer.json(&report);
     }

@@ -42,7 +42,9 @@ pub(crate) async fn run(
             context.printer.result(dry_run.to_string().trim_end())
         };
     }
-    let (outcome, report) = fetching.run(&args.fetch).await?;
+    let (outcome, report) = fetching
+        .run(context, &args.fetch, args.provenance.as_deref())
+        .await?;
     for sink in &outcome.sinks {
         context.printer.note(&match &sink.status {
             SinkStatus::Present(_) => format!("{} holds it already", sink.label),

@@ -6,6 +6,7 @@ mod demo;
 mod hostile_modules;
 mod output;
 mod real_nix;
+mod record;
 mod refusals;
 mod repetition;
 mod secrets;
