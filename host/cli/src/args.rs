@@ -50,6 +50,7 @@ pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
+    InternalJson,
 }
 
 #[derive(Debug, Subcommand)]

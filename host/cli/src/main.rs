@@ -13,6 +13,7 @@ mod environment;
 mod exit;
 mod failure;
 mod fetching;
+mod internal_json;
 mod journal;
 mod nix_expression;
 mod params;
@@ -34,7 +35,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::{
-    Cli, Command, ConfigCommand, FetcherCommand, GrantCommand, PrefetchArgs, RunArgs,
+    Cli, Command, ConfigCommand, FetcherCommand, GrantCommand, LogFormat, PrefetchArgs, RunArgs,
 };
 use crate::catalog::Selected;
 use crate::context::Context;
@@ -212,7 +213,11 @@ fn printer(cli: &Cli) -> Printer {
         }
         _ => false,
     };
-    Printer { verbosity, json }
+    Printer {
+        verbosity,
+        json,
+        internal_json: cli.global.log_format == LogFormat::InternalJson,
+    }
 }
 
 /// A printer for what fails before the command line is understood; `--json` holds there too.
@@ -223,6 +228,7 @@ fn printer_before_parsing(argv: &[OsString]) -> Printer {
             .iter()
             .take_while(|word| *word != "--")
             .any(|word| word == "--json"),
+        internal_json: trace::global(argv).log_format == LogFormat::InternalJson,
     }
 }
 

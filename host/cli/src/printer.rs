@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::failure::Failure;
+use crate::internal_json::{self, Level};
 use crate::report::ErrorReport;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -29,6 +30,8 @@ pub(crate) struct Printer {
     pub(crate) verbosity: Verbosity,
     /// Results, failures too, are JSON on stdout.
     pub(crate) json: bool,
+    /// Stderr is Nix's internal-json.
+    pub(crate) internal_json: bool,
 }
 
 impl Printer {
@@ -56,33 +59,64 @@ impl Printer {
     /// A line about the course of things.
     pub(crate) fn note(self, text: &str) {
         if self.verbosity >= Verbosity::Default {
-            stderr(format_args!("{text}"));
+            self.say(Level::Notice, text, format_args!("{text}"));
         }
     }
 
     /// A line for those who asked for more.
     pub(crate) fn detail(self, text: &str) {
         if self.verbosity >= Verbosity::Verbose {
-            stderr(format_args!("{text}"));
+            self.say(Level::Talkative, text, format_args!("{text}"));
         }
     }
 
     /// Something the user should know although the command goes on.
     pub(crate) fn warning(self, text: &str) {
         if self.verbosity >= Verbosity::Default {
-            stderr(format_args!("{WARNING}warning{WARNING:#}: {text}"));
+            self.say(
+                Level::Warning,
+                text,
+                format_args!("{WARNING}warning{WARNING:#}: {text}"),
+            );
+        }
+    }
+
+    /// A line that is internal-json already.
+    pub(crate) fn activity(self, line: &str) {
+        if self.verbosity >= Verbosity::Default {
+            stderr(format_args!("{line}"));
         }
     }
 
     /// The failure that ends the program.
     pub(crate) fn failure(self, failure: &Failure) {
-        stderr(format_args!("{ERROR}error{ERROR:#}: {}", failure.message));
-        if let Some(hint) = &failure.hint {
-            stderr(format_args!("\n{HINT}hint{HINT:#}: {hint}"));
+        let hint = failure.hint.as_ref();
+        if self.internal_json {
+            let hint = hint
+                .map(|hint| format!("\n\nhint: {hint}"))
+                .unwrap_or_default();
+            let text = format!("error: {}{hint}", failure.message);
+            stderr(format_args!(
+                "{}",
+                internal_json::message(Level::Error, &text)
+            ));
+        } else {
+            stderr(format_args!("{ERROR}error{ERROR:#}: {}", failure.message));
+            if let Some(hint) = hint {
+                stderr(format_args!("\n{HINT}hint{HINT:#}: {hint}"));
+            }
         }
         if self.json {
             // The failure itself is what the user must learn, not that it could not be printed twice.
             let _ = self.json(&ErrorReport::new(failure));
+        }
+    }
+
+    fn say(self, level: Level, text: &str, styled: std::fmt::Arguments<'_>) {
+        if self.internal_json {
+            stderr(format_args!("{}", internal_json::message(level, text)));
+        } else {
+            stderr(styled);
         }
     }
 }

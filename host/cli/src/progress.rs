@@ -1,4 +1,4 @@
-//! The course of a fetch, shown: a bar on a terminal, plain lines elsewhere.
+//! The course of a fetch, shown: a bar on a terminal, plain lines elsewhere, activities in internal-json.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -9,37 +9,50 @@ use fetchhost_engine::{LogLevel, LogLine};
 use fetchhost_pipeline::{Observer, Phase};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::internal_json;
 use crate::printer::{Printer, Verbosity};
 
 /// How often a plain line reports a body that is still arriving.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// How often internal-json does.
+const JSON_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Shows the course of a fetch on stderr.
 pub(crate) struct Progress {
     printer: Printer,
-    bar: Option<ProgressBar>,
-    plain: Mutex<Plain>,
+    display: Display,
     committing: AtomicBool,
 }
 
-/// What the next plain line needs to know.
-struct Plain {
+enum Display {
+    Bar(ProgressBar),
+    Lines(Mutex<Transfer>),
+}
+
+/// The body that is arriving.
+#[derive(Default)]
+struct Transfer {
+    /// Its number, from 1 on; 0 before the first.
+    id: u64,
     received: u64,
     total: Option<u64>,
-    reported: Instant,
+    /// When it was last reported.
+    reported: Option<Instant>,
 }
 
 impl Progress {
     pub(crate) fn new(printer: Printer) -> Self {
-        let drawn = printer.verbosity >= Verbosity::Default && std::io::stderr().is_terminal();
+        let drawn = printer.verbosity >= Verbosity::Default
+            && !printer.internal_json
+            && std::io::stderr().is_terminal();
+        let display = if drawn {
+            Display::Bar(bar())
+        } else {
+            Display::Lines(Mutex::default())
+        };
         Self {
             printer,
-            bar: drawn.then(bar),
-            plain: Mutex::new(Plain {
-                received: 0,
-                total: None,
-                reported: Instant::now(),
-            }),
+            display,
             committing: AtomicBool::new(false),
         }
     }
@@ -49,18 +62,36 @@ impl Progress {
         self.committing.load(Ordering::Relaxed)
     }
 
-    /// Takes the bar off the screen.
+    /// Takes the bar off the screen, or ends the last activity.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        match &self.display {
+            Display::Bar(bar) => bar.finish_and_clear(),
+            Display::Lines(transfer) => {
+                if let Ok(transfer) = transfer.lock() {
+                    self.stop(&transfer);
+                }
+            }
         }
     }
 
-    /// Prints above the bar.
-    fn line(&self, print: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
+    fn stop(&self, transfer: &Transfer) {
+        if self.printer.internal_json && transfer.id > 0 {
+            self.report(transfer);
+            self.printer.activity(&internal_json::stop(transfer.id));
+        }
+    }
+
+    fn report(&self, transfer: &Transfer) {
+        if self.printer.internal_json {
+            let expected = transfer.total.unwrap_or_default();
+            let line = internal_json::progress(transfer.id, transfer.received, expected);
+            self.printer.activity(&line);
+        } else {
+            let received = HumanBytes(transfer.received);
+            self.printer.note(&match transfer.total {
+                Some(total) => format!("received {received} of {}", HumanBytes(total)),
+                None => format!("received {received}"),
+            });
         }
     }
 }
@@ -76,60 +107,76 @@ impl Observer for Progress {
         };
         self.committing
             .store(phase == Phase::Committing, Ordering::Relaxed);
-        match &self.bar {
-            Some(bar) => bar.set_message(text),
-            None => self.printer.detail(text),
+        match &self.display {
+            Display::Bar(bar) => bar.set_message(text),
+            Display::Lines(_) => self.printer.detail(text),
         }
     }
 
     fn body(&self, total: Option<u64>) {
-        match &self.bar {
-            Some(bar) => {
+        match &self.display {
+            Display::Bar(bar) => {
                 bar.reset();
                 match total {
                     Some(total) => bar.set_length(total),
                     None => bar.unset_length(),
                 }
             }
-            None => {
-                if let Ok(mut plain) = self.plain.lock() {
-                    *plain = Plain {
-                        received: 0,
-                        total,
-                        reported: Instant::now(),
-                    };
+            Display::Lines(transfer) => {
+                let Ok(mut transfer) = transfer.lock() else {
+                    return;
+                };
+                self.stop(&transfer);
+                *transfer = Transfer {
+                    id: transfer.id + 1,
+                    received: 0,
+                    total,
+                    reported: Some(Instant::now()),
+                };
+                if self.printer.internal_json {
+                    self.printer
+                        .activity(&internal_json::start(transfer.id, "receiving"));
                 }
             }
         }
     }
 
     fn received(&self, bytes: u64) {
-        if let Some(bar) = &self.bar {
-            bar.inc(bytes);
-            return;
-        }
-        let Ok(mut plain) = self.plain.lock() else {
-            return;
-        };
-        plain.received += bytes;
-        if plain.reported.elapsed() >= PLAIN_INTERVAL {
-            plain.reported = Instant::now();
-            let received = HumanBytes(plain.received);
-            self.printer.note(&match plain.total {
-                Some(total) => format!("received {received} of {}", HumanBytes(total)),
-                None => format!("received {received}"),
-            });
+        match &self.display {
+            Display::Bar(bar) => bar.inc(bytes),
+            Display::Lines(transfer) => {
+                let Ok(mut transfer) = transfer.lock() else {
+                    return;
+                };
+                transfer.received += bytes;
+                let interval = if self.printer.internal_json {
+                    JSON_INTERVAL
+                } else {
+                    PLAIN_INTERVAL
+                };
+                if transfer
+                    .reported
+                    .is_none_or(|reported| reported.elapsed() >= interval)
+                {
+                    transfer.reported = Some(Instant::now());
+                    self.report(&transfer);
+                }
+            }
         }
     }
 
     fn log(&self, line: &LogLine) {
-        self.line(|| match line.level {
+        let print = || match line.level {
             LogLevel::Warn => self
                 .printer
                 .warning(&format!("the module says: {}", line.message)),
             LogLevel::Info => self.printer.note(&line.message),
             LogLevel::Debug | LogLevel::Phase => self.printer.detail(&line.message),
-        });
+        };
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Lines(_) => print(),
+        }
     }
 }
 

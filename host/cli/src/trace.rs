@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::ValueEnum;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -37,12 +38,14 @@ pub(crate) fn start(argv: &[OsString]) {
     match global.log_format {
         LogFormat::Text => registry.with(layer.compact().without_time()).init(),
         LogFormat::Json => registry.with(layer.json()).init(),
+        // Its readers expect nothing but its own lines.
+        LogFormat::InternalJson => {}
     }
 }
 
 /// The global flags, wherever they stand. A value that looks like one of them is taken for one: all that
 /// costs is a line more or less on stderr.
-fn global(argv: &[OsString]) -> Global {
+pub(crate) fn global(argv: &[OsString]) -> Global {
     let mut global = Global::default();
     let mut words = argv.iter().skip(1).filter_map(|word| word.to_str());
     while let Some(word) = words.next() {
@@ -50,8 +53,10 @@ fn global(argv: &[OsString]) -> Global {
             "--" => break,
             "--quiet" => global.quiet = true,
             "--verbose" => global.verbose = global.verbose.saturating_add(1),
-            "--log-format=json" => global.log_format = LogFormat::Json,
-            "--log-format" if words.next() == Some("json") => global.log_format = LogFormat::Json,
+            "--log-format" => global.log_format = format(words.next()),
+            _ if word.starts_with("--log-format=") => {
+                global.log_format = format(word.strip_prefix("--log-format="));
+            }
             _ => match word.strip_prefix('-') {
                 Some(letters)
                     if !letters.is_empty() && letters.bytes().all(|b| matches!(b, b'v' | b'q')) =>
@@ -68,6 +73,12 @@ fn global(argv: &[OsString]) -> Global {
         }
     }
     global
+}
+
+/// What clap will refuse later is text until then.
+fn format(word: Option<&str>) -> LogFormat {
+    word.and_then(|word| LogFormat::from_str(word, false).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

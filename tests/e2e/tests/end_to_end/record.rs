@@ -107,3 +107,37 @@ fn completions_and_manual_pages_know_the_commands() {
     let page = other(&sandbox, &["man"]).exits(0).stdout;
     assert!(page.starts_with(".ie") && page.contains("prefetch"));
 }
+
+#[test]
+fn internal_json_is_all_that_stderr_holds_when_it_was_asked_for() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    let line = || {
+        CommandLine::tree(&standin)
+            .with("--to", sandbox.cache(""))
+            .with("--log-format", "internal-json")
+            .flag("-vvv")
+    };
+    let good = sandbox.run(line()).exits(0);
+    let bad = sandbox.run(line().set("--hash", sri(b"else"))).exits(4);
+    let mut actions = Vec::new();
+    for text in [&good.stderr, &bad.stderr] {
+        for line in text.lines() {
+            let event = line
+                .strip_prefix("@nix ")
+                .unwrap_or_else(|| panic!("{line}"));
+            let event: Value = serde_json::from_str(event).unwrap();
+            actions.push(event["action"].as_str().unwrap().to_owned());
+            let is_error = event["level"] == 0;
+            assert!(
+                !is_error || event["msg"].as_str().unwrap().contains("specified:"),
+                "{event}"
+            );
+        }
+    }
+    for action in ["msg", "start", "result", "stop"] {
+        assert!(
+            actions.iter().any(|found| found == action),
+            "{action}: {actions:?}"
+        );
+    }
+}
