@@ -1,16 +1,38 @@
-//! URLs of GitLab's REST API, version 4.
+//! GitLab's REST API, version 4: its URLs, and what every fetcher says of itself.
 
-use fetchhost_sdk::{FetchError, url};
+use fetchhost_sdk::{FetchError, FetcherDescription, Request, Scheme, Slot, url};
+
+use crate::check;
 
 /// The credential slot of every fetcher in this module.
-pub(crate) const TOKEN: &str = "token";
-
-/// Where the API's paths begin, for instances at the root of their host and for those below a path.
-pub(crate) const PATHS: [&str; 2] = ["/api/v4/**", "/**/api/v4/**"];
+const TOKEN: &str = "token";
 
 /// The `url` of fetchers that are not told one.
 pub(crate) fn default_url() -> String {
     "https://gitlab.com".to_owned()
+}
+
+/// What the fetchers have in common: an instance in `url`, and a token that public projects do without.
+///
+/// `paths` are the patterns of what is asked for; one that starts with `/**/` holds for instances at the
+/// root of their host and for those below a path. `token` says which token it takes.
+pub(crate) fn describe(summary: &str, paths: &[&str], token: &str) -> FetcherDescription {
+    let token = format!("{token}; without one, public projects only");
+    let slot = Slot::new(TOKEN, Scheme::Header("PRIVATE-TOKEN"), token).optional();
+    paths
+        .iter()
+        .fold(FetcherDescription::new(summary), |description, path| {
+            description.path(*path)
+        })
+        .origin_parameter("url")
+        .slot(slot)
+}
+
+/// A GET with the token, where the user bound one for the URL's origin.
+pub(crate) fn request(url: &str) -> Result<Request, FetchError> {
+    let request = Request::get(url);
+    request.authorize(TOKEN)?;
+    Ok(request)
 }
 
 /// A project of an instance: what all its endpoints start with.
@@ -21,7 +43,7 @@ impl Project {
     /// `project` is a number or a path, which the API takes as one encoded segment.
     pub(crate) fn new(instance: &str, project: &str) -> Result<Self, FetchError> {
         let instance = url::base("url", instance)?;
-        let project = checked("project", project)?;
+        let project = check::path("project", project)?;
         Ok(Self(format!(
             "{instance}/api/v4/projects/{}",
             url::segment(project)
@@ -34,27 +56,9 @@ impl Project {
     }
 }
 
-/// Checks the parameter called `name` as text with `/` between its parts that will become a part of a URL:
-/// without `..`, `.` and empty segments, which servers and proxies resolve, each in its own way.
-pub(crate) fn checked<'a>(name: &str, text: &'a str) -> Result<&'a str, FetchError> {
-    let why = if text.is_empty() {
-        "is empty"
-    } else if text.starts_with('/') || text.ends_with('/') {
-        "must not start or end with `/`"
-    } else if text
-        .split('/')
-        .any(|segment| matches!(segment, "" | "." | ".."))
-    {
-        "must not hold empty, `.` or `..` segments"
-    } else {
-        return Ok(text);
-    };
-    Err(FetchError::bad_params(format!("`{name}` {why}")))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Project, checked};
+    use super::Project;
 
     fn endpoint(instance: &str, project: &str) -> String {
         Project::new(instance, project)
@@ -100,15 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn text_that_a_server_would_resolve_is_refused() {
-        for text in [
-            "", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/..", "./a", "a/./b",
-        ] {
-            let error = checked("path", text).unwrap_err();
-            assert!(error.message().starts_with("`path` "), "{text}: {error}");
-        }
-        for text in ["a", "a/b", "..a", "a..b/c", "%2e%2e", "a\\..\\b"] {
-            assert_eq!(checked("path", text).unwrap(), text);
+    fn a_project_that_a_server_would_resolve_is_refused_by_name() {
+        for project in ["", "../user", "group/../../user", "/group/project"] {
+            let error = Project::new("https://gitlab.com", project).unwrap_err();
+            assert!(error.message().starts_with("`project` "), "{error}");
         }
     }
 }

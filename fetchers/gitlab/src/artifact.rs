@@ -1,13 +1,13 @@
 //! `gitlab-artifact`: what a CI job left behind, unpacked, as the zip that it is, or one file of it.
 
 use fetchhost_sdk::{
-    ArchiveFormat, FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Request, Scheme,
-    Slot, url,
+    ArchiveFormat, FetchError, Fetcher, FetcherDescription, OutputRule, Plan, url,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::{self, Project, checked};
+use crate::api::{self, Project};
+use crate::check;
 
 /// The job is named by `job-id`, or by `ref` and `job`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -58,28 +58,19 @@ impl Fetcher for GitlabArtifact {
     type Params = Params;
 
     fn describe() -> FetcherDescription {
-        let token = Slot::new(
-            api::TOKEN,
-            Scheme::Header("PRIVATE-TOKEN"),
-            "an access token with the scope `read_api`; without one, public projects only",
-        );
-        api::PATHS
-            .into_iter()
-            .fold(
-                FetcherDescription::new("The artifacts of a GitLab CI job"),
-                FetcherDescription::path,
-            )
-            .origin_parameter("url")
-            .slot(token.optional())
-            .output(OutputRule::flat_named_after("path").when_set("path"))
-            .output(OutputRule::flat("artifacts.zip").when("unpack", false))
-            .output(OutputRule::nar("source"))
+        api::describe(
+            "The artifacts of a GitLab CI job",
+            &["/api/v4/**", "/**/api/v4/**"],
+            "an access token with the scope `read_api`, or a job token as `JOB-TOKEN`",
+        )
+        .output(OutputRule::flat_named_after("path").when_set("path"))
+        .output(OutputRule::flat("artifacts.zip").when("unpack", false))
+        .output(OutputRule::nar("source"))
     }
 
     fn fetch(params: Params) -> Result<Plan, FetchError> {
         let result = Wanted::of(&params)?;
-        let request = Request::get(&address(&params)?);
-        request.authorize(api::TOKEN)?;
+        let request = api::request(&address(&params)?)?;
         match result {
             Wanted::Tree { strip } => Plan::archive(request, ArchiveFormat::Zip, strip),
             Wanted::Zip | Wanted::Member => Plan::file(request),
@@ -159,7 +150,7 @@ impl<'a> Job<'a> {
             ));
         }
         Ok(Self::LatestOn {
-            reference: checked("ref", reference)?,
+            reference: check::reference("ref", reference)?,
             name,
         })
     }
@@ -169,7 +160,7 @@ impl<'a> Job<'a> {
 fn address(params: &Params) -> Result<String, FetchError> {
     let project = Project::new(&params.url, &params.project)?;
     let file = match &params.path {
-        Some(path) => Some(url::path(checked("path", path)?)),
+        Some(path) => Some(url::path(check::path("path", path)?)),
         None => None,
     };
     Ok(project.endpoint(&match (Job::of(params)?, file) {

@@ -1,10 +1,14 @@
-//! The built-in module `http`: fetches a file by its URL, as it is or unpacked.
+//! The built-in module `http`: fetches a file by its URL, as it is or unpacked, from the first of several
+//! places that has it.
+
+mod mirror;
 
 use fetchhost_sdk::{
-    ArchiveFormat, FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Request, Scheme, Slot,
+    ArchiveFormat, FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Request, Scheme,
+    Slot, Source, url,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The only credential slot.
 const AUTH: &str = "auth";
@@ -17,13 +21,64 @@ struct Params {
     #[schemars(example = &"https://example.com/source.tar.gz")]
     url: String,
 
-    /// Unpack the file: a zip, or a tar, compressed or not, told by its first bytes.
+    /// The same file elsewhere: whole URLs, tried in this order if an origin cannot be reached, does
+    /// not have the file, or fails. Each origin needs a grant of its own, and gets a credential only if
+    /// one is bound to it.
+    #[serde(default)]
+    #[schemars(example = mirrors())]
+    mirror: Vec<String>,
+
+    /// Unpack the file: a zip, or a tar, compressed or not.
     #[serde(default)]
     unpack: bool,
+
+    /// How the file is packed. Its first bytes tell, except for a zip behind a program that unpacks it
+    /// and for a tar of the oldest kind.
+    #[serde(default)]
+    format: Format,
 
     /// How many leading folders to remove while unpacking.
     #[serde(default)]
     strip_components: u32,
+}
+
+/// An example.
+fn mirrors() -> [&'static str; 1] {
+    ["https://mirror.example.org/source.tar.gz"]
+}
+
+/// The formats of archives, `auto` by the first bytes. Serialised for the default in the schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+enum Format {
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    #[serde(rename = "zip")]
+    Zip,
+    #[serde(rename = "tar")]
+    Tar,
+    #[serde(rename = "tar.gz")]
+    TarGzip,
+    #[serde(rename = "tar.bz2")]
+    TarBzip2,
+    #[serde(rename = "tar.xz")]
+    TarXz,
+    #[serde(rename = "tar.zst")]
+    TarZstd,
+}
+
+impl From<Format> for ArchiveFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Auto => Self::Auto,
+            Format::Zip => Self::Zip,
+            Format::Tar => Self::Tar,
+            Format::TarGzip => Self::TarGzip,
+            Format::TarBzip2 => Self::TarBzip2,
+            Format::TarXz => Self::TarXz,
+            Format::TarZstd => Self::TarZstd,
+        }
+    }
 }
 
 struct HttpFile;
@@ -42,76 +97,60 @@ impl Fetcher for HttpFile {
     }
 
     fn fetch(params: Params) -> Result<Plan, FetchError> {
-        let unpack = params.unpacking()?;
-        let request = Request::get(&params.url);
-        request.authorize(AUTH)?;
-        match unpack {
-            Some(strip) => Plan::archive(request, ArchiveFormat::Auto, strip),
-            None => Plan::file(request),
+        let unpacking = params.unpacking()?;
+        let places = params.places()?;
+        let content: Source = match places.as_slice() {
+            // The host sends it, and resumes and judges it by itself.
+            [only] => request(only)?.into(),
+            places => mirror::first(places)?.into(),
+        };
+        match unpacking {
+            Some(Unpacking { format, strip }) => Plan::archive(content, format.into(), strip),
+            None => Plan::file(content),
         }
     }
 }
 
+/// A GET with the credential, where the user bound one for the URL's origin.
+fn request(url: &str) -> Result<Request, FetchError> {
+    let request = Request::get(url);
+    request.authorize(AUTH)?;
+    Ok(request)
+}
+
+/// How the file is unpacked.
+#[derive(Debug, PartialEq, Eq)]
+struct Unpacking {
+    format: Format,
+    strip: u32,
+}
+
 impl Params {
-    /// How many folders to strip, or that nothing is unpacked.
-    fn unpacking(&self) -> Result<Option<u32>, FetchError> {
-        match (self.unpack, self.strip_components) {
-            (true, strip) => Ok(Some(strip)),
-            (false, 0) => Ok(None),
-            (false, _) => Err(FetchError::bad_params(
-                "`strip-components` is about unpacking: it needs `unpack`",
-            )),
+    /// How the file is unpacked, or that it is not.
+    fn unpacking(&self) -> Result<Option<Unpacking>, FetchError> {
+        let needs_unpack = |name: &str| {
+            let message = format!("`{name}` is about unpacking: it needs `unpack`");
+            Err(FetchError::bad_params(message))
+        };
+        match (self.unpack, self.format, self.strip_components) {
+            (true, format, strip) => Ok(Some(Unpacking { format, strip })),
+            (false, Format::Auto, 0) => Ok(None),
+            (false, Format::Auto, _) => needs_unpack("strip-components"),
+            (false, ..) => needs_unpack("format"),
         }
+    }
+
+    /// Where the file may be, in order.
+    fn places(&self) -> Result<Vec<&str>, FetchError> {
+        let mut places = vec![url::absolute("url", &self.url)?];
+        for (index, mirror) in self.mirror.iter().enumerate() {
+            places.push(url::absolute(&format!("mirror[{index}]"), mirror)?);
+        }
+        Ok(places)
     }
 }
 
 fetchhost_sdk::export!(HttpFile);
 
 #[cfg(test)]
-mod tests {
-    use super::{HttpFile, Params};
-    use fetchhost_sdk::ErrorKind;
-    use serde_json::json;
-
-    fn params(json: &str) -> Params {
-        fetchhost_sdk::parameters::<HttpFile>(json).unwrap()
-    }
-
-    #[test]
-    fn a_file_is_kept_as_it_is_unless_unpacking_is_asked_for() {
-        let flat = params(r#"{ "url": "https://example.com/a" }"#);
-        assert_eq!(flat.unpacking().unwrap(), None);
-        let tree = params(r#"{ "url": "https://example.com/a", "unpack": true }"#);
-        assert_eq!(tree.unpacking().unwrap(), Some(0));
-        let stripped =
-            params(r#"{ "url": "https://example.com/a", "unpack": true, "strip-components": 1 }"#);
-        assert_eq!(stripped.unpacking().unwrap(), Some(1));
-    }
-
-    #[test]
-    fn stripping_what_is_not_unpacked_is_refused() {
-        let error = params(r#"{ "url": "https://example.com/a", "strip-components": 1 }"#)
-            .unpacking()
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadParams);
-    }
-
-    #[test]
-    fn a_tree_is_called_source_and_a_file_as_its_url_says() {
-        assert_eq!(
-            fetchhost_sdk::description::<HttpFile>()["output"],
-            json!([
-                { "equals": { "unpack": true }, "mode": "nar", "name": "source" },
-                { "mode": "flat", "name-from": "url" },
-            ])
-        );
-    }
-
-    #[test]
-    fn every_path_is_asked_for_and_no_origin_of_its_own() {
-        assert_eq!(
-            fetchhost_sdk::description::<HttpFile>()["needs"],
-            json!({ "origin-parameter": "url", "origins": [], "methods": ["GET", "HEAD"], "paths": ["/**"] })
-        );
-    }
-}
+mod tests;

@@ -261,17 +261,21 @@ fn output(
     params: &Params,
     args: &FetchArgs,
 ) -> Result<(OutputMode, StoreName), Failure> {
-    let (ruled_mode, ruled_name) = description.output_for(&params.object).map_err(|error| {
-        Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
-    })?;
-    let name = match &args.name {
-        None => ruled_name,
-        Some(text) => text
-            .parse()
-            .map_err(|error: fetchhost_formats::StoreNameError| {
-                Failure::usage(format!("`--name {text}`: {error}"))
-            })?,
-    };
+    let name = args
+        .name
+        .as_deref()
+        .map(|text| {
+            text.parse()
+                .map_err(|error: fetchhost_formats::StoreNameError| {
+                    Failure::usage(format!("`--name {text}`: {error}"))
+                })
+        })
+        .transpose()?;
+    let (ruled_mode, name) = description
+        .output_for(&params.object, name)
+        .map_err(|error| {
+            Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
+        })?;
     let typed_mode = match args.mode.as_deref() {
         None => None,
         Some("flat") => Some(OutputMode::Flat),

@@ -211,20 +211,25 @@ impl FetcherDescription {
             .filter(|value| !value.is_null())
     }
 
-    /// Mode and name of the result for `params`, by the first rule that
+    /// Mode of the result for `params`, and its name unless `name` is given, by the first rule that
     /// matches.
     ///
     /// # Errors
-    /// When no rule matches, or the parameter that a name comes from has none.
+    /// When no rule matches, or a name is wanted and the parameter that it comes from has none.
     pub fn output_for(
         &self,
         params: &Map<String, Value>,
+        name: Option<StoreName>,
     ) -> Result<(OutputMode, StoreName), OutputError> {
         let rule = self
             .output
             .iter()
             .find(|rule| rule.matches(self, params))
             .ok_or(OutputError::NoRule)?;
-        Ok((rule.mode, rule.store_name(self, params)?))
+        let name = match name {
+            Some(name) => name,
+            None => rule.store_name(self, params)?,
+        };
+        Ok((rule.mode, name))
     }
 }

@@ -114,12 +114,12 @@ fn the_first_rule_that_matches_decides_mode_and_name() {
         (json!({ "path": "/a/b/" }), OutputMode::Flat, "b"),
         (json!({ "path": "a?b#c" }), OutputMode::Flat, "a?b-c"),
     ] {
-        let (got_mode, got_name) = fetcher.output_for(&params(given.clone())).unwrap();
+        let (got_mode, got_name) = fetcher.output_for(&params(given.clone()), None).unwrap();
         assert_eq!((got_mode, got_name.as_str()), (mode, name), "{given}");
     }
     for path in ["", "/", "..", "a/..", "x.drv", &"a".repeat(300)] {
         let error = fetcher
-            .output_for(&params(json!({ "path": path })))
+            .output_for(&params(json!({ "path": path })), None)
             .unwrap_err();
         assert!(matches!(error, OutputError::Name { .. }), "{path}");
         assert!(error.hint().unwrap().contains("--name"));
@@ -135,16 +135,20 @@ fn a_default_counts_for_equals_and_names_but_not_for_set() {
     let description = parse(&with("/output", rules)).unwrap();
     let fetcher = &description.fetchers["gitlab-artifact"];
     let (mode, _) = fetcher
-        .output_for(&params(json!({ "url": "https://a.example/x" })))
+        .output_for(&params(json!({ "url": "https://a.example/x" })), None)
         .unwrap();
     assert_eq!(mode, OutputMode::Flat);
     // The default URL has no path, so no name.
     assert!(matches!(
-        fetcher.output_for(&Map::new()),
+        fetcher.output_for(&Map::new(), None),
         Err(OutputError::Name { .. })
     ));
+    // One that is given needs no rule.
+    let given = Some("given".parse().unwrap());
+    let (mode, name) = fetcher.output_for(&Map::new(), given).unwrap();
+    assert_eq!((mode, name.as_str()), (OutputMode::Nar, "given"));
     assert_eq!(
-        fetcher.output_for(&params(json!({ "unpack": false }))),
+        fetcher.output_for(&params(json!({ "unpack": false })), None),
         Err(OutputError::NoRule)
     );
 }
@@ -160,12 +164,14 @@ fn a_name_from_a_url_is_its_last_path_segment_without_query() {
         ("https://a.example/a%20b", "a-20b"),
         ("https://a.example/dir/", "dir"),
     ] {
-        let (_, got) = fetcher.output_for(&params(json!({ "url": url }))).unwrap();
+        let (_, got) = fetcher
+            .output_for(&params(json!({ "url": url })), None)
+            .unwrap();
         assert_eq!(got.as_str(), name, "{url}");
     }
     assert!(
         fetcher
-            .output_for(&params(json!({ "url": "https://a.example" })))
+            .output_for(&params(json!({ "url": "https://a.example" })), None)
             .is_err()
     );
 }

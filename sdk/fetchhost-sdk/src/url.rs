@@ -59,29 +59,65 @@ pub fn query(text: &str) -> String {
 /// `BadParams` for another scheme than `https` and `http`, for no host, and for userinfo, a query or a
 /// fragment. Whether the rest is a URL is for the host to say.
 pub fn base<'a>(name: &str, url: &'a str) -> Result<&'a str, FetchError> {
-    let refuse = |why: &str| Err(FetchError::bad_params(format!("`{name}` {why}")));
-    let Some(rest) = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))
-    else {
-        return refuse("has to start with `https://` or `http://`");
-    };
+    let url = checked(name, url)?;
     if url.contains(['?', '#']) {
-        return refuse("is a base for other URLs: leave out the query and the fragment");
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.is_empty() {
-        return refuse("names no host");
-    }
-    if authority.contains('@') {
-        return refuse("must not hold a user or a password: bind a credential instead");
+        return Err(refused(
+            name,
+            "is a base for other URLs: leave out the query and the fragment",
+        ));
     }
     Ok(url.trim_end_matches('/'))
 }
 
+/// Checks the parameter called `name` as a URL that is asked for as it is, and returns it.
+///
+/// ```
+/// assert!(fetchhost_sdk::url::absolute("mirror", "https://mirror.example/a.zip?raw=1").is_ok());
+/// ```
+///
+/// # Errors
+///
+/// `BadParams` for another scheme than `https` and `http`, for no host, and for userinfo or a fragment.
+/// Whether the rest is a URL is for the host to say.
+pub fn absolute<'a>(name: &str, url: &'a str) -> Result<&'a str, FetchError> {
+    let url = checked(name, url)?;
+    if url.contains('#') {
+        return Err(refused(
+            name,
+            "has a fragment, which servers never see: leave out what follows `#`",
+        ));
+    }
+    Ok(url)
+}
+
+/// What every URL of a parameter must be. The refusals do not repeat it: it may hold a password.
+fn checked<'a>(name: &str, url: &'a str) -> Result<&'a str, FetchError> {
+    let Some(rest) = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+    else {
+        return Err(refused(name, "has to start with `https://` or `http://`"));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(refused(name, "names no host"));
+    }
+    if authority.contains('@') {
+        return Err(refused(
+            name,
+            "must not hold a user or a password: bind a credential instead",
+        ));
+    }
+    Ok(url)
+}
+
+fn refused(name: &str, why: &str) -> FetchError {
+    FetchError::bad_params(format!("`{name}` {why}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{base, path, query, segment};
+    use super::{absolute, base, path, query, segment};
 
     #[test]
     fn a_segment_keeps_unreserved_characters_and_encodes_all_others() {
@@ -127,6 +163,28 @@ mod tests {
         ] {
             let error = base("url", given).unwrap_err();
             assert!(error.message().starts_with("`url` "), "{error}");
+            assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_url_keeps_its_query_and_its_last_slash() {
+        for url in [
+            "https://files.example/a/?version=1&x=@",
+            "http://127.0.0.1:8080",
+        ] {
+            assert_eq!(absolute("url", url).unwrap(), url);
+        }
+        for given in [
+            "files.example/a",
+            "FTP://files.example/a",
+            "https://",
+            "https://?a",
+            "https://me:secret@files.example/a",
+            "https://files.example/a#secret",
+        ] {
+            let error = absolute("mirror[1]", given).unwrap_err();
+            assert!(error.message().starts_with("`mirror[1]` "), "{error}");
             assert!(!error.message().contains("secret"), "{error}");
         }
     }

@@ -13,6 +13,8 @@ pub(crate) struct Answer {
     pub(crate) content: Content,
     /// The part of `content` that is the body.
     pub(crate) part: Range<u64>,
+    /// Whether its length is said beforehand.
+    pub(crate) is_announced: bool,
 }
 
 impl Answer {
@@ -25,7 +27,36 @@ impl Answer {
             headers,
             content,
             part,
+            is_announced: true,
         }
+    }
+
+    /// JSON, as the API writes it.
+    pub(crate) fn json(body: &serde_json::Value) -> Self {
+        Self::text(StatusCode::OK, "application/json", body.to_string())
+    }
+
+    /// A file that is made while it is sent: of unknown length, and without ranges.
+    pub(crate) fn streamed(content: Content) -> Self {
+        Self {
+            is_announced: false,
+            ..Self::new(StatusCode::OK, "application/octet-stream", content)
+        }
+    }
+
+    /// With the headers that tell how often one may still ask.
+    pub(crate) fn with_rate_limit(mut self) -> Self {
+        for (name, value) in [
+            ("ratelimit-limit", "2000"),
+            ("ratelimit-name", "throttle_authenticated_api"),
+            ("ratelimit-observed", "1"),
+            ("ratelimit-remaining", "1999"),
+            ("ratelimit-reset", "4102444800"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            self.headers.insert(name, value);
+        }
+        self
     }
 
     /// A body that is all there is to say.

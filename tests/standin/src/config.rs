@@ -3,20 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Content, sample};
+use crate::{Access, Content, Holdings, Release, Token, TokenKind, sample};
 
-/// What a token lets its bearer do, as far as artifacts are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// A member who may download artifacts.
-    Developer,
-    /// A member whose role is too small: GitLab answers 403.
-    Guest,
-    /// A valid token of somebody who is no member: GitLab answers 404, as if nothing were there.
-    Outsider,
-}
-
-/// How GitLab hands out an artifact archive.
+/// How GitLab hands out what it keeps in object storage: artifacts, packages, and what git LFS keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// 302 to a presigned URL on the storage origin (object storage without `proxy_download`).
@@ -55,10 +44,12 @@ pub struct Project {
 #[derive(Clone)]
 pub struct Config {
     /// The tokens that exist. Any other is invalid (401).
-    pub tokens: BTreeMap<String, Access>,
+    pub tokens: BTreeMap<String, Token>,
     /// The projects that exist.
     pub projects: Vec<Project>,
-    /// How archives are delivered.
+    /// What projects hold beside their jobs, by the project's id.
+    pub holdings: BTreeMap<u64, Holdings>,
+    /// How artifacts, packages and what git LFS keeps are delivered.
     pub delivery: Delivery,
     /// How long a presigned URL is good for, in whole seconds.
     pub presigned_for: Duration,
@@ -73,19 +64,49 @@ impl Config {
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
         Self {
-            tokens: BTreeMap::from([(token.into(), Access::Developer)]),
+            tokens: BTreeMap::new(),
             projects: vec![sample::project()],
+            holdings: BTreeMap::from([(sample::PROJECT_ID, sample::holdings())]),
             delivery: Delivery::Redirect,
             presigned_for: Duration::from_secs(300),
             relative_root: String::new(),
             public_files: BTreeMap::new(),
         }
+        .token(token, Access::Developer)
     }
 
-    /// Adds a token.
+    /// Adds an access token.
     #[must_use]
-    pub fn token(mut self, token: impl Into<String>, access: Access) -> Self {
-        self.tokens.insert(token.into(), access);
+    pub fn token(self, token: impl Into<String>, access: Access) -> Self {
+        self.token_of_kind(token, TokenKind::Access, access)
+    }
+
+    /// Adds a token of any kind.
+    #[must_use]
+    pub fn token_of_kind(
+        mut self,
+        token: impl Into<String>,
+        kind: TokenKind,
+        access: Access,
+    ) -> Self {
+        self.tokens.insert(token.into(), Token { kind, access });
+        self
+    }
+
+    /// Makes the sample project public.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        for project in &mut self.projects {
+            project.public |= project.id == sample::PROJECT_ID;
+        }
+        self
+    }
+
+    /// Adds a release to the sample project.
+    #[must_use]
+    pub fn release(mut self, release: Release) -> Self {
+        let holdings = self.holdings.entry(sample::PROJECT_ID).or_default();
+        holdings.releases.insert(0, release);
         self
     }
 
@@ -96,7 +117,7 @@ impl Config {
         self
     }
 
-    /// Sets how archives are delivered.
+    /// Sets how artifacts, packages and what git LFS keeps are delivered.
     #[must_use]
     pub fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;

@@ -15,7 +15,8 @@ use crate::{Content, Side};
 /// One way for an origin to misbehave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// 429 `Retry later`, with `Retry-After` in seconds when given.
+    /// 429 `Retry later`: with `Retry-After` in seconds and the `RateLimit-` headers when given, as
+    /// GitLab's front answers; without, as its application limits do.
     Throttle {
         /// The value of `Retry-After`.
         retry_after_seconds: Option<u64>,
@@ -72,10 +73,23 @@ impl Fault {
                     "text/plain",
                     "Retry later\n".to_owned(),
                 );
-                if let Some(seconds) = retry_after_seconds {
-                    answer
-                        .headers
-                        .insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+                let Some(seconds) = retry_after_seconds else {
+                    // GitLab's application limits say nothing more.
+                    return Some(answer);
+                };
+                answer
+                    .headers
+                    .insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+                for (name, value) in [
+                    ("ratelimit-limit", "5"),
+                    ("ratelimit-name", "throttle_authenticated_api"),
+                    ("ratelimit-observed", "6"),
+                    ("ratelimit-remaining", "0"),
+                    ("ratelimit-reset", "4102444800"),
+                    ("ratelimit-resettime", "Fri, 01 Jan 2100 00:00:00 GMT"),
+                ] {
+                    let value = HeaderValue::from_static(value);
+                    answer.headers.insert(name, value);
                 }
                 answer
             }
@@ -126,9 +140,11 @@ pub(crate) fn respond(mut answer: Answer, fault: Option<&Fault>) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(declared));
+    if answer.is_announced || declared != length {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(declared));
+    }
     response
 }
 

@@ -2,8 +2,9 @@
 //!
 //! [`Standin::start`] opens two origins on free ports of 127.0.0.1:
 //!
-//! - the **API origin** plays GitLab: the endpoints for job artifacts, the token check with GitLab's
-//!   own status codes, and a few public files. It is what a user types as `--url`.
+//! - the **API origin** plays GitLab: the endpoints for job artifacts, generic packages, repository
+//!   archives and files, and releases, the token check with GitLab's own status codes, and a few
+//!   public files. It is what a user types as `--url`.
 //! - the **storage origin** plays the object storage that GitLab redirects to. It serves presigned
 //!   URLs only, and answers 400 as soon as a request carries a credential of any kind: a client that
 //!   lets a token travel with a redirect fails loudly.
@@ -32,14 +33,18 @@ mod config;
 mod content;
 mod fault;
 mod gitlab;
+mod holdings;
 mod public;
 mod record;
 pub mod sample;
 mod server;
 mod storage;
+mod tokens;
 
-pub use config::{Access, Config, Delivery, Job, Project};
+pub use config::{Config, Delivery, Job, Project};
 pub use content::{Content, big_file};
 pub use fault::Fault;
+pub use holdings::{Holdings, PackageFile, Release, ReleaseLink, Repository, Target, Tracked};
 pub use record::{Request, Side};
 pub use server::Standin;
+pub use tokens::{Access, Token, TokenKind};

@@ -10,7 +10,9 @@ use zip::result::ZipResult;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::{Content, Job, Project};
+use crate::{
+    Content, Holdings, Job, PackageFile, Project, Release, ReleaseLink, Repository, Target, Tracked,
+};
 
 /// The full path of the sample project.
 pub const PROJECT: &str = "acme/rockets/engine";
@@ -28,6 +30,31 @@ pub const REF: &str = "release/2.x/stable";
 pub const EXPIRED_REF: &str = "old";
 /// A plain member of the archive, some folders down.
 pub const MEMBER: &str = "share/doc/engine/manual.txt";
+
+/// A generic package of the project.
+pub const PACKAGE: &str = "engine-dist";
+/// Its version.
+pub const VERSION: &str = "2.1.0-rc.1+build_7";
+/// A file of it, below a folder.
+pub const PACKAGE_FILE: &str = "linux x86/engine@2.bin";
+/// The content of [`PACKAGE_FILE`]; an older file of that name has another.
+pub const PACKAGE_CONTENT: &str = "the engine, packaged\n";
+/// The commit at [`REF`].
+pub const COMMIT: &str = "5e2f0c7b9d4a1836ffbe6a70c1d2e3f405968778";
+/// A file of the repository that git LFS keeps, some folders down.
+pub const LFS_FILE: &str = "docs/assets/blueprint #1.bin";
+/// The content of [`LFS_FILE`].
+pub const LFS_CONTENT: &str = "a large drawing\n";
+/// A plain file of the repository.
+pub const FILE: &str = "docs/README.md";
+/// The content of [`FILE`].
+pub const FILE_CONTENT: &str = "# Engine\n";
+/// The tag of a release, with a slash in it.
+pub const TAG: &str = "release/2.1";
+/// An asset of the release: [`PACKAGE_FILE`] in this instance, without a permalink.
+pub const ASSET: &str = "engine (Linux)";
+/// The same asset, with a permalink.
+pub const PERMALINKED_ASSET: &str = "engine.bin";
 
 /// What one entry of the archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +122,56 @@ pub fn project() -> Project {
                 archive: None,
             },
         ],
+    }
+}
+
+/// What the sample project holds beside its jobs.
+#[must_use]
+pub fn holdings() -> Holdings {
+    let package = |content: &'static str| PackageFile {
+        package: PACKAGE.to_owned(),
+        version: VERSION.to_owned(),
+        file: PACKAGE_FILE.to_owned(),
+        content: Content::from(content),
+    };
+    let file = |content: &str, executable| Tracked::File {
+        content: content.into(),
+        executable,
+    };
+    let files = [
+        ("bin/start", file("#!/bin/sh\n", true)),
+        (FILE, file(FILE_CONTENT, false)),
+        ("docs/latest", Tracked::Symlink("README.md".to_owned())),
+        (LFS_FILE, Tracked::Lfs(LFS_CONTENT.into())),
+    ];
+    Holdings {
+        packages: vec![package("an older engine\n"), package(PACKAGE_CONTENT)],
+        repository: Repository {
+            refs: [REF, TAG, "HEAD"]
+                .map(|name| (name.to_owned(), COMMIT.to_owned()))
+                .into(),
+            files: files.map(|(path, file)| (path.to_owned(), file)).into(),
+        },
+        releases: vec![Release {
+            tag: TAG.to_owned(),
+            links: vec![
+                asset(ASSET, None),
+                asset(PERMALINKED_ASSET, Some("/bin/engine")),
+            ],
+        }],
+    }
+}
+
+/// An asset that lies in [`PACKAGE`].
+fn asset(name: &str, direct_asset_path: Option<&str>) -> ReleaseLink {
+    let file = PACKAGE_FILE.replace(' ', "%20");
+    let version = VERSION.replace('+', "%2B");
+    ReleaseLink {
+        name: name.to_owned(),
+        target: Target::Instance(format!(
+            "/api/v4/projects/{PROJECT_ID}/packages/generic/{PACKAGE}/{version}/{file}"
+        )),
+        direct_asset_path: direct_asset_path.map(str::to_owned),
     }
 }
 

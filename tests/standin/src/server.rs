@@ -30,6 +30,7 @@ pub struct Standin {
 struct Shared {
     config: Config,
     store: Store,
+    api_origin: String,
     requests: Mutex<Vec<Request>>,
     script: Mutex<Vec<Scripted>>,
 }
@@ -45,6 +46,7 @@ impl Standin {
         let shared = Arc::new(Shared {
             store: Store::new(storage_origin.clone(), &config),
             config,
+            api_origin: api_origin.clone(),
             requests: Mutex::default(),
             script: Mutex::default(),
         });
@@ -177,7 +179,14 @@ async fn handle(
         answer
     } else {
         match side {
-            Side::Api => gitlab::answer(&shared.config, &shared.store, path, query, &head.headers),
+            Side::Api => gitlab::answer(
+                &shared.config,
+                &shared.store,
+                &shared.api_origin,
+                path,
+                query,
+                &head.headers,
+            ),
             Side::Storage => shared
                 .store
                 .answer(&shared.config, path, query, &head.headers),

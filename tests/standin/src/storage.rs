@@ -16,11 +16,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
 use crate::record::carries_credential;
-use crate::{Config, Content};
+use crate::{Config, Content, PackageFile, Tracked};
 
 /// Signs and checks the URLs of the storage origin.
 pub(crate) struct Store {
@@ -41,13 +42,13 @@ impl Store {
         }
     }
 
-    /// The presigned URL of a job's archive, in the shape of a content network's signed URLs.
-    pub(crate) fn presign(&self, project_id: u64, job_id: u64) -> String {
-        let path = format!("/artifacts/{project_id}/{job_id}/artifacts.zip");
+    /// The presigned URL of an object, in the shape of a content network's signed URLs. `more` goes
+    /// into its query.
+    pub(crate) fn presign(&self, object: &str, more: &str) -> String {
         let expires = now_seconds().saturating_add(self.lifetime_seconds);
-        let signature = self.signature(&path, expires);
+        let signature = self.signature(object, expires);
         let origin = &self.origin;
-        format!("{origin}{path}?Expires={expires}&KeyName=standin&Signature={signature}")
+        format!("{origin}{object}?Expires={expires}&KeyName=standin&Signature={signature}{more}")
     }
 
     fn signature(&self, path: &str, expires: u64) -> String {
@@ -82,7 +83,7 @@ impl Store {
             return failure(StatusCode::FORBIDDEN, "AccessDenied", text);
         }
         match find(config, path) {
-            Some(content) => Answer::file(content.clone(), "application/zip", headers),
+            Some(content) => Answer::file(content, "application/octet-stream", headers),
             None => failure(
                 StatusCode::NOT_FOUND,
                 "NoSuchKey",
@@ -107,23 +108,54 @@ fn failure(status: StatusCode, code: &str, text: &str) -> Answer {
     Answer::text(status, "application/xml", xml)
 }
 
-fn find<'a>(config: &'a Config, path: &str) -> Option<&'a Content> {
-    let mut parts = path.strip_prefix("/artifacts/")?.split('/');
-    let project_id: u64 = parts.next()?.parse().ok()?;
-    let job_id: u64 = parts.next()?.parse().ok()?;
-    if parts.next() != Some("artifacts.zip") || parts.next().is_some() {
-        return None;
+/// All that is encoded in a segment of a path.
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The object that holds a job's archive.
+pub(crate) fn artifacts_object(project_id: u64, job_id: u64) -> String {
+    format!("/artifacts/{project_id}/{job_id}/artifacts.zip")
+}
+
+/// The object that holds a file of a package. Not named after it: several may share a name.
+pub(crate) fn package_object(project_id: u64, file: &PackageFile) -> String {
+    let tag = file.content.entity_tag();
+    format!("/packages/{project_id}/{}", tag.trim_matches('"'))
+}
+
+/// The object that holds what git LFS keeps of a file.
+pub(crate) fn lfs_object(project_id: u64, path: &str) -> String {
+    let path = utf8_percent_encode(path, SEGMENT);
+    format!("/lfs/{project_id}/{path}")
+}
+
+fn find(config: &Config, path: &str) -> Option<Content> {
+    if let Some(rest) = path.strip_prefix("/artifacts/") {
+        let project = rest.split('/').next()?;
+        let mut projects = config.projects.iter();
+        let project = projects.find(|held| held.id.to_string() == project)?;
+        let mut jobs = project.jobs.iter();
+        return jobs
+            .find(|job| artifacts_object(project.id, job.id) == path)?
+            .archive
+            .clone();
     }
-    let project = config
-        .projects
-        .iter()
-        .find(|project| project.id == project_id)?;
-    project
-        .jobs
-        .iter()
-        .find(|job| job.id == job_id)?
-        .archive
-        .as_ref()
+    config.holdings.iter().find_map(|(id, held)| {
+        let mut packages = held.packages.iter();
+        let package = packages.find(|file| package_object(*id, file) == path);
+        let mut files = held.repository.files.iter();
+        package.map(|file| file.content.clone()).or_else(|| {
+            files.find_map(|(name, tracked)| match tracked {
+                Tracked::Lfs(content) if lfs_object(*id, name) == path => {
+                    Some(Content::from(content.clone()))
+                }
+                _ => None,
+            })
+        })
+    })
 }
 
 fn now_seconds() -> u64 {

@@ -2,63 +2,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+mod client;
+
 use std::time::Duration;
 
+use client::get;
 use fetchhost_standin::sample::{self, EXPIRED_JOB_ID, JOB_ID, MEMBER, PROJECT_ID, REF};
 use fetchhost_standin::{Access, Config, Delivery, Fault, Side, Standin, big_file};
 
 const TOKEN: &str = "glpat-developer";
-
-/// Status, headers and body of a GET; whatever came before the connection closed or fell silent.
-struct Got {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Got {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-fn get(url: &str, headers: &[(&str, &str)]) -> Got {
-    let (authority, path) = url
-        .strip_prefix("http://")
-        .unwrap()
-        .split_once('/')
-        .unwrap();
-    let mut stream = TcpStream::connect(authority).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
-    let mut request = format!("GET /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    write!(stream, "{request}\r\n").unwrap();
-    let mut answer = Vec::new();
-    drop(stream.read_to_end(&mut answer));
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let Some(end) = end else {
-        return Got {
-            status: 0,
-            head: String::new(),
-            body: answer,
-        };
-    };
-    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Got {
-        status,
-        head,
-        body: answer[end + 4..].to_vec(),
-    }
-}
 
 fn start() -> Standin {
     let config = Config::new(TOKEN)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod demo;
+mod gitlab_fetchers;
 mod hostile_modules;
 mod output;
 mod real_nix;
