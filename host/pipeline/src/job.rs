@@ -7,7 +7,7 @@ use fetchhost_artifact::Verified;
 use fetchhost_engine::Module;
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
 use fetchhost_policy::{Broker, Limits};
-use fetchhost_sinks::{Committed, Destination, Existing};
+use fetchhost_sinks::{Committed, Destination, Existing, Incoming};
 use fetchhost_transport::Client;
 
 use crate::{Error, Observer};
@@ -73,6 +73,19 @@ impl Job {
                 hash: hash.clone(),
             }),
             Expectation::Unknown(_) => None,
+        }
+    }
+
+    /// What destinations are told of the output before it comes.
+    pub(crate) fn incoming(&self) -> Incoming {
+        Incoming {
+            name: self.name.clone(),
+            mode: self.mode,
+            algorithm: self.expectation.algorithm(),
+            hash: match &self.expectation {
+                Expectation::Declared(hash) => Some(hash.clone()),
+                Expectation::Unknown(_) => None,
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use fetchhost_artifact::{ArtifactError, Feed, Layout, Measured, Verified, Want};
 use fetchhost_engine::{LogLine, Session};
 use fetchhost_formats::{OutputMode, StoreName};
 use fetchhost_policy::SlotName;
-use fetchhost_sinks::{Destination, Existing, SinkError, Staged};
+use fetchhost_sinks::{Destination, Existing, Incoming, SinkError, Staged};
 use tokio::task::JoinHandle;
 
 use crate::Error;
@@ -24,7 +24,7 @@ use crate::upstream::UpstreamProblem;
 /// [`SinkStatus::Failed`] in the outcome, because others may have succeeded.
 pub async fn run(job: Job) -> Result<Outcome, Error> {
     job.observer.phase(Phase::LookingUp);
-    let found = look_up(&job)?;
+    let found = look_up(&job).await?;
     if let (Some(output), Some(sinks)) = (job.fixed_output(), all_present(&job, &found)) {
         return Ok(Outcome {
             output,
@@ -37,7 +37,7 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
     for (existing, destination) in found.into_iter().zip(&job.destinations) {
         slots.push(match existing {
             Some(existing) => Slot::Present(existing),
-            None => Slot::Open(Writer::spawn(destination)?),
+            None => Slot::Open(Writer::spawn(destination, &job.incoming()).await?),
         });
     }
 
@@ -147,8 +147,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn spawn(destination: &Destination) -> Result<Self, SinkError> {
-        let (feed, thread) = fetchhost_sinks::spawn(destination.open()?);
+    async fn spawn(destination: &Destination, incoming: &Incoming) -> Result<Self, Error> {
+        let (destination, incoming) = (destination.clone(), incoming.clone());
+        let staged = blocking(move || destination.open(&incoming)).await?;
+        let (feed, thread) = fetchhost_sinks::spawn(staged);
         Ok(Self {
             feed: Some(feed),
             thread,
@@ -165,16 +167,33 @@ impl Writer {
     }
 }
 
-/// What each destination already holds.
-fn look_up(job: &Job) -> Result<Vec<Option<Existing>>, Error> {
+/// What each destination already holds. What is found gets its GC root, if one is wanted.
+async fn look_up(job: &Job) -> Result<Vec<Option<Existing>>, Error> {
     let Some(output) = job.fixed_output().filter(|_| !job.refetch) else {
         return Ok(job.destinations.iter().map(|_| None).collect());
     };
-    let found = job
-        .destinations
-        .iter()
-        .map(|destination| destination.lookup(&output));
-    Ok(found.collect::<Result<_, _>>()?)
+    let destinations = job.destinations.clone();
+    blocking(move || {
+        let found = destinations.iter().map(|destination| {
+            let existing = destination.lookup(&output)?;
+            if existing.is_some() {
+                destination.add_gc_root(&output)?;
+            }
+            Ok(existing)
+        });
+        found.collect()
+    })
+    .await
+}
+
+/// Does what may wait for a disk or a daemon where it keeps nothing else waiting, signals above all.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Thread("a destination".to_owned())),
+    }
 }
 
 /// The reports, if there are destinations and all of them hold the output.

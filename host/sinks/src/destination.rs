@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `out:result`, `out:/srv/file`, `out:./a:b` | a plain file or folder |
 //! | `file:///srv/cache?compression=none` | a binary cache on disk |
-//! | `store`, `store=URI`, `s3://…` | refused: not in this version |
-//! | `out:`, `out:..`, `out:/`, `file:x`, `file://host/x`, `/srv/file`, `http://…` | refused |
+//! | `store` | the Nix store that Nix itself would use |
+//! | `store=daemon`, `store=unix:///SOCKET`, `store=local?root=/DIR` | this one |
+//! | `s3://…` | refused: not in this version |
+//! | `store=`, `store=ssh://host`, `out:`, `out:..`, `out:/`, `file:x`, `file://host/x`, `/srv/file`, `http://…` | refused |
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,8 @@ use thiserror::Error;
 use crate::error::SinkError;
 use crate::file_cache::{FileCache, FileCacheError};
 use crate::out;
-use crate::staged::{Existing, Staged};
+use crate::staged::{Existing, Incoming, Staged};
+use crate::store::{Store, StoreUrl, StoreUrlError};
 
 /// A place for artifacts, as typed after `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum Destination {
     Out(PathBuf),
     /// A binary cache on disk.
     FileCache(FileCache),
+    /// A Nix store on this machine.
+    Store(Store),
 }
 
 impl Destination {
@@ -36,11 +41,13 @@ impl Destination {
         match self {
             Self::Out(path) => format!("out:{}", printable(&path.to_string_lossy())),
             Self::FileCache(cache) => cache.label(),
+            Self::Store(store) => store.label(),
         }
     }
 
     /// What this place already has of `output`: a cache whose record names the same path and content
-    /// address, and whose NAR is there. A plain file is never looked at.
+    /// address, and whose NAR is there, or a store where the path is valid and has that content
+    /// address. A plain file is never looked at. May block, and changes nothing.
     ///
     /// # Errors
     ///
@@ -50,18 +57,33 @@ impl Destination {
         match self {
             Self::Out(_) => Ok(None),
             Self::FileCache(cache) => cache.lookup(output),
+            Self::Store(store) => store.lookup(output),
         }
     }
 
-    /// Prepares to take one artifact. Nothing has a final name before it is committed.
+    /// Makes the GC root that was asked for, of something that was there before: what is committed
+    /// gets it at once. Does nothing for other places. May block.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or when what was there is gone.
+    pub fn add_gc_root(&self, output: &FixedOutput) -> Result<(), SinkError> {
+        match self {
+            Self::Out(_) | Self::FileCache(_) => Ok(()),
+            Self::Store(store) => store.add_gc_root(output),
+        }
+    }
+
+    /// Prepares to take one artifact. Nothing has a final name before it is committed. May block.
     ///
     /// # Errors
     ///
     /// When the place cannot be written to, or holds something that is not to be replaced.
-    pub fn open(&self) -> Result<Box<dyn Staged>, SinkError> {
+    pub fn open(&self, incoming: &Incoming) -> Result<Box<dyn Staged>, SinkError> {
         match self {
             Self::Out(path) => out::open(self.label(), path),
             Self::FileCache(cache) => cache.open(),
+            Self::Store(store) => store.open(incoming),
         }
     }
 }
@@ -76,8 +98,13 @@ impl FromStr for Destination {
         if text.starts_with("file:") {
             return Ok(Self::FileCache(text.parse()?));
         }
-        let later = text == "store" || text.starts_with("store=") || text.starts_with("s3:");
-        Err(if later {
+        if text == "store" {
+            return Ok(Self::Store(Store::new(StoreUrl::Auto)));
+        }
+        if let Some(url) = text.strip_prefix("store=") {
+            return Ok(Self::Store(Store::new(url.parse()?)));
+        }
+        Err(if text.starts_with("s3:") {
             DestinationError::NotYet {
                 given: text.to_owned(),
             }
@@ -130,6 +157,9 @@ pub enum DestinationError {
     /// A `file://` URL with something wrong in it.
     #[error(transparent)]
     FileCache(#[from] FileCacheError),
+    /// A store with something wrong in it.
+    #[error(transparent)]
+    Store(#[from] StoreUrlError),
 }
 
 impl DestinationError {
@@ -138,7 +168,7 @@ impl DestinationError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotYet { .. } => Some(
-                "this version offers `out:PATH` (a file or folder) and `file:///DIR` (a binary cache, which Nix reads as a substituter)"
+                "this version offers `store` (the Nix store), `out:PATH` (a file or folder) and `file:///DIR` (a binary cache, which Nix reads as a substituter)"
                     .to_owned(),
             ),
             Self::Unknown { given } => {
@@ -146,11 +176,12 @@ impl DestinationError {
                 Some(if plain {
                     format!("a file or folder is written `out:{}`", printable(given))
                 } else {
-                    "a destination is `out:PATH` or `file:///DIR`".to_owned()
+                    "a destination is `store`, `out:PATH` or `file:///DIR`".to_owned()
                 })
             }
             Self::Path { .. } => Some("write a name after `out:`, as in `out:result`".to_owned()),
             Self::FileCache(error) => error.hint(),
+            Self::Store(error) => error.hint(),
         }
     }
 }

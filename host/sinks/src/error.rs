@@ -7,6 +7,8 @@ use fetchhost_formats::{KeyError, STORE_DIR};
 use fetchhost_policy::printable;
 use thiserror::Error;
 
+use crate::store::StoreError;
+
 /// A sink could not keep, look up or commit an artifact.
 ///
 /// Each message names the destination and the path. Names that came from an archive are shown with
@@ -120,6 +122,14 @@ pub enum SinkError {
         /// The bytes that were verified.
         verified: u64,
     },
+    /// A Nix store cannot be asked or written to.
+    #[error("`{label}`: {source}")]
+    Store {
+        /// The destination.
+        label: String,
+        /// Why not.
+        source: Box<StoreError>,
+    },
     /// A commit without a single piece of the archive.
     #[error("`{label}`: nothing arrived")]
     Empty {
@@ -157,6 +167,7 @@ impl SinkError {
                 Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
             }
             Self::ForeignStore { .. } => Some("name another folder with `--to file:///DIR`".to_owned()),
+            Self::Store { source, .. } => source.hint(),
             Self::Incomplete { .. } | Self::Empty { .. } | Self::Stopped { .. } => None,
         }
     }
@@ -164,10 +175,19 @@ impl SinkError {
     /// Whether the remedy is in what the user wrote rather than in the sink: a usage error.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. }
-        )
+        match self {
+            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. } => true,
+            Self::Store { source, .. } => source.is_configuration(),
+            _ => false,
+        }
+    }
+
+    /// Says of a store's error which store it is.
+    pub(crate) fn of_store(label: &str) -> impl Fn(StoreError) -> Self + Copy {
+        move |source| Self::Store {
+            label: label.to_owned(),
+            source: Box::new(source),
+        }
     }
 }
 

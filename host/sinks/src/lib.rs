@@ -8,6 +8,7 @@
 //! | destination | what it is |
 //! |---|---|
 //! | `out:PATH` | a plain file, or a folder when the artifact is a tree |
+//! | `store`, `store=URI` | a Nix store on this machine |
 //! | `file:///DIR?…` | a binary cache on disk, in Nix's format and with Nix's parameter names |
 //!
 //! ```text
@@ -20,6 +21,7 @@ mod feed;
 mod file_cache;
 mod out;
 mod staged;
+mod store;
 mod temporary;
 mod write;
 
@@ -27,4 +29,5 @@ pub use destination::{Destination, DestinationError};
 pub use error::SinkError;
 pub use feed::{Running, spawn};
 pub use file_cache::{FileCache, FileCacheError};
-pub use staged::{Committed, Existing, SinkKind, Staged};
+pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
+pub use store::{Step, Store, StoreError, StoreUrl, StoreUrlError};

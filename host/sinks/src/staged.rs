@@ -4,10 +4,35 @@ use std::path::{Path, PathBuf};
 
 use fetchhost_artifact::Verified;
 use fetchhost_formats::nar::Piece;
-use fetchhost_formats::{Compression, Hash};
+use fetchhost_formats::{Compression, FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
 use serde::{Serialize, Serializer};
 
 use crate::error::SinkError;
+
+/// What is known of an artifact before its first byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The name in its store path.
+    pub name: StoreName,
+    /// Whether it is known by the hash of the file or of the NAR.
+    pub mode: OutputMode,
+    /// The algorithm of that hash.
+    pub algorithm: HashAlgorithm,
+    /// That hash, when it is declared.
+    pub hash: Option<Hash>,
+}
+
+impl Incoming {
+    /// The fixed output, when its hash is declared.
+    #[must_use]
+    pub fn fixed_output(&self) -> Option<FixedOutput> {
+        Some(FixedOutput {
+            name: self.name.clone(),
+            mode: self.mode,
+            hash: self.hash.clone()?,
+        })
+    }
+}
 
 /// A sink that holds an artifact nobody can see yet.
 ///
@@ -37,6 +62,8 @@ pub enum SinkKind {
     Out,
     /// A binary cache on disk.
     FileCache,
+    /// A Nix store.
+    Store,
 }
 
 /// An artifact that a sink has made visible.
@@ -46,7 +73,7 @@ pub struct Committed {
     pub label: String,
     /// Its kind.
     pub kind: SinkKind,
-    /// Where the bytes are: the file or folder, or the NAR of a cache.
+    /// Where the bytes are: the file or folder, the NAR of a cache, or the files of the store path.
     #[serde(serialize_with = "path_text")]
     pub physical: PathBuf,
     /// The record that a cache keeps.
@@ -57,18 +84,20 @@ pub struct Committed {
     pub narinfo: Option<PathBuf>,
 }
 
-/// An artifact that a cache had before.
+/// An artifact that a cache or store had before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Existing {
     /// The destination, without its parameters.
     pub label: String,
-    /// The record.
+    /// Its kind.
+    pub kind: SinkKind,
+    /// The record of a cache; empty for a store.
     #[serde(serialize_with = "path_text")]
     pub narinfo: PathBuf,
-    /// The NAR.
+    /// The NAR of a cache, or the files of the store path.
     #[serde(serialize_with = "path_text")]
     pub nar: PathBuf,
-    /// How the NAR is compressed.
+    /// How the NAR of a cache is compressed.
     #[serde(serialize_with = "name_text")]
     pub compression: Compression,
     /// SHA-256 of the NAR, uncompressed.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use fetchhost_formats::Compression;
-use fetchhost_sinks::{Destination, FileCache};
+use fetchhost_sinks::{Destination, FileCache, StoreUrl};
 
 fn parsed(text: &str) -> Destination {
     text.parse()
@@ -195,13 +195,7 @@ fn a_cache_is_an_absolute_path_on_this_machine() {
 
 #[test]
 fn other_kinds_are_refused_with_what_this_version_offers() {
-    for later in [
-        "store",
-        "store=daemon",
-        "store=local?root=/x",
-        "s3://bucket",
-        "s3://bucket?region=eu",
-    ] {
+    for later in ["s3://bucket", "s3://bucket?region=eu"] {
         let (error, hint) = refused(later);
         assert_eq!(
             error,
@@ -221,4 +215,106 @@ fn other_kinds_are_refused_with_what_this_version_offers() {
         refused("./result").1,
         "a file or folder is written `out:./result`"
     );
+}
+
+fn store(text: &str) -> StoreUrl {
+    match parsed(text) {
+        Destination::Store(store) => store.url,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_store_takes_the_forms_in_which_nix_names_one_on_this_machine() {
+    let root = || Some(PathBuf::from("/r"));
+    let unix = |root| StoreUrl::Unix {
+        socket: "/s".into(),
+        root,
+    };
+    for (text, url, label) in [
+        ("store", StoreUrl::Auto, "store"),
+        ("store=auto", StoreUrl::Auto, "store"),
+        (
+            "store=daemon",
+            StoreUrl::Daemon { root: None },
+            "store=daemon",
+        ),
+        (
+            "store=daemon?root=/r",
+            StoreUrl::Daemon { root: root() },
+            "store=daemon?root=/r",
+        ),
+        ("store=unix:///s", unix(None), "store=unix:///s"),
+        (
+            "store=unix:///s?root=%2Fr",
+            unix(root()),
+            "store=unix:///s?root=/r",
+        ),
+        ("store=local", StoreUrl::Local { root: None }, "store=local"),
+        (
+            "store=local?root=/r",
+            StoreUrl::Local { root: root() },
+            "store=local?root=/r",
+        ),
+        (
+            "store=/r",
+            StoreUrl::Local { root: root() },
+            "store=local?root=/r",
+        ),
+    ] {
+        assert_eq!(store(text), url, "{text}");
+        assert_eq!(parsed(text).label(), label, "{text}");
+    }
+}
+
+#[test]
+fn another_machine_is_no_store_of_ours() {
+    for url in [
+        "",
+        "ssh://host",
+        "ssh-ng://host",
+        "https://cache",
+        "s3://b",
+        "dummy://",
+        "./x",
+        "x",
+        "DAEMON",
+    ] {
+        let (error, hint) = refused(&format!("store={url}"));
+        assert_eq!(error, format!("`{url}` is not a Nix store on this machine"));
+        assert!(
+            hint.contains("store=daemon") && hint.contains("nix copy"),
+            "{hint}"
+        );
+    }
+}
+
+#[test]
+fn a_store_refuses_parameters_by_name() {
+    for (query, message) in [
+        (
+            "daemon?state=/x",
+            "unknown parameter `state` of a Nix store",
+        ),
+        (
+            "local?read-only=true",
+            "unknown parameter `read-only` of a Nix store",
+        ),
+        ("auto?root=/r", "unknown parameter `root` of a Nix store"),
+        (
+            "local?root=/a&root=/b",
+            "the parameter `root` is given twice",
+        ),
+        ("local?root=a", "`a` is not an absolute path"),
+        ("local?root=", "`` is not an absolute path"),
+        ("local?root=/a%00", "`/a%00` is not an absolute path"),
+        ("unix://sock", "`sock` is not an absolute path"),
+        ("unix://", "`` is not an absolute path"),
+        (
+            "local?\u{1b}[2J=1",
+            "unknown parameter `\\u{1b}[2J` of a Nix store",
+        ),
+    ] {
+        assert_eq!(refused(&format!("store={query}")).0, message);
+    }
 }

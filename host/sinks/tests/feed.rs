@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{FLAT, files, flat, pieces};
+use common::{FLAT, files, flat, incoming, pieces};
 use fetchhost_artifact::{Batch, Verified};
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_sinks::{Committed, Destination, SinkError, Staged, spawn};
@@ -76,7 +76,7 @@ async fn a_sink_is_given_back_when_the_pass_ends() {
 async fn a_pass_that_breaks_off_leaves_nothing_once_the_sink_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let destination = Destination::Out(folder.path().join("file"));
-    let (feed, sink) = spawn(destination.open().unwrap());
+    let (feed, sink) = spawn(destination.open(&incoming()).unwrap());
     let all = pieces([
         Event::File {
             executable: false,
@@ -100,7 +100,11 @@ fn a_runtime_that_ends_waits_until_the_sink_has_removed_its_files() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (feed, _sink) = spawn(Destination::Out(folder.path().join("file")).open().unwrap());
+        let (feed, _sink) = spawn(
+            Destination::Out(folder.path().join("file"))
+                .open(&incoming())
+                .unwrap(),
+        );
         let all = pieces([
             Event::File {
                 executable: false,

@@ -10,7 +10,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use common::{
-    FLAT, NAR, Named, cache, executable, files, flat, narinfo_path, publish, stage, tree, verified,
+    FLAT, NAR, Named, cache, executable, files, flat, incoming, narinfo_path, publish, stage, tree,
+    verified,
 };
 use fetchhost_artifact::{Layout, Verified};
 use fetchhost_formats::{Compression, HashAlgorithm, Hasher, NarInfo};
@@ -169,7 +170,7 @@ async fn nothing_has_a_final_name_before_the_commit_and_nothing_stays_without_it
 async fn a_commit_of_less_than_was_verified_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for query in ["compression=none", "compression=zstd", "compression=xz"] {
-        let staged = cache(folder.path(), query).open().unwrap();
+        let staged = cache(folder.path(), query).open(&incoming()).unwrap();
         let verified = verified(FLAT, flat("hello\n")).await;
         let error = staged.commit(&verified).unwrap_err();
         assert!(
@@ -264,7 +265,7 @@ async fn a_cache_of_another_store_is_refused() {
         "StoreDir: /gnu/store\n",
     )
     .unwrap();
-    let error = cache(folder.path(), "").open().err().unwrap();
+    let error = cache(folder.path(), "").open(&incoming()).err().unwrap();
     assert!(
         error
             .to_string()
@@ -284,7 +285,7 @@ async fn a_bad_secret_key_is_refused_before_anything_is_fetched_and_not_shown() 
         &format!("secret-key={}", key.display()),
     );
 
-    let missing = destination.open().err().unwrap();
+    let missing = destination.open(&incoming()).err().unwrap();
     assert!(
         missing.to_string().contains("cannot read the secret key"),
         "{missing}"
@@ -292,7 +293,7 @@ async fn a_bad_secret_key_is_refused_before_anything_is_fetched_and_not_shown() 
     assert!(missing.is_configuration());
 
     fs::write(&key, "cache.example-1:c2VjcmV0IGNhbmFyeQ==").unwrap();
-    let invalid = destination.open().err().unwrap();
+    let invalid = destination.open(&incoming()).err().unwrap();
     assert!(invalid.is_configuration() && invalid.hint().is_some());
     for shown in [invalid.to_string(), format!("{invalid:?}")] {
         assert!(
@@ -309,7 +310,7 @@ async fn a_folder_that_cannot_be_written_to_is_named_with_a_remedy() {
     let dir = folder.path().join("cache");
     fs::create_dir_all(dir.join("nar")).unwrap();
     fs::set_permissions(dir.join("nar"), fs::Permissions::from_mode(0o555)).unwrap();
-    match cache(&dir, "").open() {
+    match cache(&dir, "").open(&incoming()) {
         Ok(_) => assert!(
             rustix::process::geteuid().is_root(),
             "only root may write there"
@@ -330,7 +331,10 @@ async fn a_folder_that_cannot_be_written_to_is_named_with_a_remedy() {
     }
 
     fs::write(folder.path().join("file"), "").unwrap();
-    let error = cache(&folder.path().join("file"), "").open().err().unwrap();
+    let error = cache(&folder.path().join("file"), "")
+        .open(&incoming())
+        .err()
+        .unwrap();
     assert!(
         error.to_string().starts_with("`file:///") && error.to_string().contains("Not a directory"),
         "{error}"

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use common::{
-    FLAT, NAR, archive, archived, commit_pieces, executable, files, flat, pieces, publish, stage,
-    tree,
+    FLAT, NAR, archive, archived, commit_pieces, executable, files, flat, incoming, pieces,
+    publish, stage, tree,
 };
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_sinks::{Destination, SinkError, SinkKind};
@@ -116,7 +116,7 @@ async fn an_existing_file_is_replaced_whole() {
 async fn a_folder_with_something_in_it_is_refused_before_anything_is_fetched() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("precious"), "x").unwrap();
-    let error = to(folder.path()).open().err().unwrap();
+    let error = to(folder.path()).open(&incoming()).err().unwrap();
     assert!(matches!(error, SinkError::NotEmpty { .. }));
     assert!(
         error.to_string().ends_with("is a folder that is not empty"),
@@ -166,14 +166,14 @@ async fn nothing_is_written_through_a_symlink() {
     fs::write(&target, "precious").unwrap();
     let path = folder.path().join("link");
     symlink(&target, &path).unwrap();
-    let error = to(&path).open().err().unwrap();
+    let error = to(&path).open(&incoming()).err().unwrap();
     assert!(matches!(error, SinkError::Symlink { .. }), "{error}");
     assert!(error.hint().unwrap().contains("/target`"), "{error}");
 
     let dangling = folder.path().join("dangling");
     symlink("nowhere", &dangling).unwrap();
     assert!(matches!(
-        to(&dangling).open(),
+        to(&dangling).open(&incoming()),
         Err(SinkError::Symlink { .. })
     ));
     assert_eq!(fs::read_to_string(target).unwrap(), "precious");
@@ -226,7 +226,7 @@ async fn a_commit_of_less_than_was_verified_is_refused() {
             Event::Data("hello\n".into()),
             Event::EndFile,
         ]);
-        let mut staged = to(&path).open().unwrap();
+        let mut staged = to(&path).open(&incoming()).unwrap();
         staged.write(&all[..taken]).unwrap();
         assert!(matches!(
             staged.commit(&verified),
@@ -299,7 +299,7 @@ async fn no_link_of_a_tree_is_followed() {
     fs::create_dir(&outside).unwrap();
     let target: Bytes = outside.as_os_str().as_bytes().to_vec().into();
     let path = folder.path().join("result");
-    let mut staged = to(&path).open().unwrap();
+    let mut staged = to(&path).open(&incoming()).unwrap();
     // No archive is like this: the encoder refuses the second `a`. The sink does not rely on it.
     let pieces: Vec<Piece> = [
         Event::Directory,
@@ -334,7 +334,7 @@ async fn no_link_of_a_tree_is_followed() {
 #[tokio::test]
 async fn an_error_shows_names_of_the_tree_escaped() {
     let folder = tempfile::tempdir().unwrap();
-    let mut staged = to(&folder.path().join("result")).open().unwrap();
+    let mut staged = to(&folder.path().join("result")).open(&incoming()).unwrap();
     let twice = [
         Event::Directory,
         entry(b"x\x1b[2J"),
@@ -374,7 +374,9 @@ async fn a_path_longer_than_the_kernel_takes_at_once_is_unpacked_and_removed() {
         events.extend([Event::EndEntry, Event::EndDirectory]);
     }
     let pieces = pieces(events);
-    let mut staged = to(&folder.path().join("dropped")).open().unwrap();
+    let mut staged = to(&folder.path().join("dropped"))
+        .open(&incoming())
+        .unwrap();
     staged.write(&pieces).unwrap();
     drop(staged);
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none());

@@ -8,7 +8,7 @@ use fetchhost_formats::{Compression, FixedOutput, HashAlgorithm, NarInfo, Output
 
 use super::FileCache;
 use crate::error::{SinkError, failed};
-use crate::staged::Existing;
+use crate::staged::{Existing, SinkKind};
 
 /// No record of a fixed output is longer, by far.
 const MAX_RECORD: u64 = 1024 * 1024;
@@ -72,6 +72,7 @@ impl FileCache {
         }
         let existing = Existing {
             label: self.label(),
+            kind: SinkKind::FileCache,
             narinfo,
             nar,
             compression: record.compression,

@@ -11,7 +11,7 @@ use fetchhost_artifact::{Input, Layout, TreeEntry, Verified, Want, prepare};
 use fetchhost_formats::nar::{Encoder, Event, Piece};
 use fetchhost_formats::{HashAlgorithm, OutputMode};
 use fetchhost_policy::Limits;
-use fetchhost_sinks::{Committed, Destination, SinkError, Staged, spawn};
+use fetchhost_sinks::{Committed, Destination, Incoming, SinkError, Staged, spawn};
 
 pub(crate) fn flat(contents: impl Into<Bytes>) -> Layout {
     Layout::File {
@@ -65,13 +65,23 @@ pub(crate) const NAR: Named = Named {
     mode: OutputMode::Nar,
 };
 
+/// Something of which nothing is known that a file or cache would look at.
+pub(crate) fn incoming() -> Incoming {
+    Incoming {
+        name: "source".parse().unwrap(),
+        mode: OutputMode::Nar,
+        algorithm: HashAlgorithm::Sha256,
+        hash: None,
+    }
+}
+
 /// Feeds `layout` to a sink and does not commit it yet.
 pub(crate) async fn stage(
     destination: &Destination,
     named: Named,
     layout: Layout,
 ) -> Result<(Box<dyn Staged>, Verified), SinkError> {
-    let (feed, sink) = spawn(destination.open()?);
+    let (feed, sink) = spawn(destination.open(&incoming())?);
     let emitted = pass(named, layout, vec![feed]).await;
     let staged = sink.await.unwrap()?;
     Ok((staged, emitted.unwrap()))
@@ -146,7 +156,7 @@ pub(crate) async fn commit_pieces(
     pieces: &[Piece],
     batch: usize,
 ) -> Result<Committed, SinkError> {
-    let mut staged = destination.open()?;
+    let mut staged = destination.open(&incoming())?;
     for batch in pieces.chunks(batch) {
         staged.write(batch)?;
     }

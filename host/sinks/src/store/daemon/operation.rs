@@ -1,0 +1,168 @@
+//! The operations that a sink needs.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use fetchhost_formats::nar::{Event, Piece};
+use fetchhost_formats::{ContentAddress, Hash, HashAlgorithm, OutputMode, StorePath};
+
+use super::wire::{Message, Reader, Stop};
+use super::{Connection, Owed, Step, StoreError};
+use crate::staged::Incoming;
+
+const IS_VALID_PATH: u64 = 1;
+const ADD_TO_STORE: u64 = 7;
+const ADD_TEMPORARY_ROOT: u64 = 11;
+const ADD_INDIRECT_ROOT: u64 = 12;
+const QUERY_PATH_INFO: u64 = 26;
+
+/// A path to ask for when the answer does not matter.
+const SOME_PATH: &str = "/nix/store/00000000000000000000000000000000-x";
+
+/// What Nix knows of a valid path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct PathInfo {
+    /// SHA-256 of the NAR.
+    pub(in crate::store) nar_hash: Hash,
+    /// Length of the NAR, in bytes.
+    pub(in crate::store) nar_size: u64,
+    /// How many paths it refers to.
+    pub(in crate::store) references: u64,
+    /// Its content address, empty when it has none.
+    pub(in crate::store) content_address: String,
+}
+
+impl PathInfo {
+    /// Reads all but the path itself.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Stop> {
+        let _deriver = reader.bytes()?;
+        let digest = reader.text()?;
+        let nar_hash = format!("{}:{digest}", HashAlgorithm::Sha256)
+            .parse()
+            .map_err(|_| Stop::Malformed("a NAR hash that is none"))?;
+        let references = reader.count_texts()?;
+        let _registered = reader.number()?;
+        let nar_size = reader.number()?;
+        let _built_here = reader.truth()?;
+        let _signatures = reader.count_texts()?;
+        let content_address = reader.text()?;
+        Ok(Self {
+            nar_hash,
+            nar_size,
+            references,
+            content_address,
+        })
+    }
+
+    /// Whether it has this content address.
+    pub(in crate::store) fn has(&self, address: &ContentAddress) -> bool {
+        self.content_address.parse().as_ref() == Ok(address)
+    }
+}
+
+impl Connection {
+    /// What Nix knows of `path`; `None` when it is not valid.
+    pub(in crate::store) fn query(
+        &mut self,
+        path: &StorePath,
+    ) -> Result<Option<PathInfo>, StoreError> {
+        let step = Step::LookingUp;
+        let message = Message::new()
+            .number(QUERY_PATH_INFO)
+            .text(&path.to_string());
+        self.send(step, &message)?;
+        self.until_done(step)?;
+        if self.receive(step, |reader| reader.truth())? {
+            self.receive(step, PathInfo::read).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Keeps the garbage collector from `path`, valid or not yet, while this connection lasts.
+    pub(in crate::store) fn protect(&mut self, path: &StorePath) -> Result<(), StoreError> {
+        let message = Message::new()
+            .number(ADD_TEMPORARY_ROOT)
+            .text(&path.to_string());
+        self.acknowledged(Step::Protecting, &message)
+    }
+
+    /// Keeps the garbage collector from what the symlink `link`, an absolute path, points to.
+    pub(in crate::store) fn add_indirect_root(&mut self, link: &Path) -> Result<(), StoreError> {
+        let message = Message::new()
+            .number(ADD_INDIRECT_ROOT)
+            .bytes(link.as_os_str().as_bytes());
+        self.acknowledged(Step::Rooting, &message)
+    }
+
+    /// Does something that is answered with a number that says nothing.
+    fn acknowledged(&mut self, step: Step, message: &Message) -> Result<(), StoreError> {
+        self.send(step, message)?;
+        self.until_done(step)?;
+        self.receive(step, |reader| reader.number()).map(drop)
+    }
+
+    /// Begins to add something without references, and keeps the garbage collector from it if its path
+    /// is known. Its bytes follow with [`Self::add_batch`].
+    ///
+    /// Nix is asked something first, whose answer nobody waits for: until the artifact has ended
+    /// there is always something from Nix unread, so that it never takes the end of this connection
+    /// for the end of the artifact. It answers in order, that is before it looks at the artifact.
+    pub(in crate::store) fn begin_adding(&mut self, incoming: &Incoming) -> Result<(), StoreError> {
+        let recursive = match incoming.mode {
+            OutputMode::Flat => "",
+            OutputMode::Nar => "r:",
+        };
+        let question = match incoming.fixed_output() {
+            Some(output) => Message::new()
+                .number(ADD_TEMPORARY_ROOT)
+                .text(&output.store_path().to_string()),
+            None => Message::new().number(IS_VALID_PATH).text(SOME_PATH),
+        };
+        let (references, repair) = (0, 0);
+        let addition = Message::new()
+            .number(ADD_TO_STORE)
+            .text(incoming.name.as_str())
+            .text(&format!("fixed:{recursive}{}", incoming.algorithm))
+            .number(references)
+            .number(repair);
+        self.owed = Owed::All;
+        self.channel.hold_back();
+        self.send_slices(Step::Adding, [question.as_slice(), addition.as_slice()])
+    }
+
+    /// Adds the bytes of a batch, as one frame: of a flat file its contents, else the archive.
+    pub(in crate::store) fn add_batch(
+        &mut self,
+        mode: OutputMode,
+        batch: &[Piece],
+    ) -> Result<(), StoreError> {
+        let slices = || {
+            batch
+                .iter()
+                .filter_map(move |piece| match (mode, &piece.event) {
+                    (OutputMode::Nar, _) => Some(piece.nar.as_ref()),
+                    (OutputMode::Flat, Event::Data(data)) => Some(data.as_ref()),
+                    (OutputMode::Flat, _) => None,
+                })
+        };
+        let length: u64 = slices().map(|slice| slice.len() as u64).sum();
+        // An empty frame would end the artifact.
+        if length == 0 {
+            return Ok(());
+        }
+        let header = length.to_le_bytes();
+        self.send_slices(Step::Adding, std::iter::once(&header[..]).chain(slices()))?;
+        self.listen(Step::Adding)
+    }
+
+    /// Ends what was begun. Only now does it appear in the store: where, and as what.
+    pub(in crate::store) fn end_adding(&mut self) -> Result<(String, PathInfo), StoreError> {
+        let step = Step::Adding;
+        self.send(step, &Message::new().number(0))?;
+        self.channel.let_go();
+        self.settle()?;
+        self.until_done(step)?;
+        self.receive(step, |reader| Ok((reader.text()?, PathInfo::read(reader)?)))
+    }
+}

@@ -1,0 +1,176 @@
+//! `store`, `store=URI`: a Nix store on this machine.
+//!
+//! Every store is written through Nix itself, never behind its back: through the daemon, or where
+//! there is none, through a daemon that is started for one connection. Nix computes path and hashes
+//! again from the bytes it gets, so that it needs to trust neither this user nor this program, and
+//! no signature.
+//!
+//! ```text
+//! open    ── AddTempRoot, if the path is known; AddToStore begins
+//! write   ── its bytes, in frames, on the one pass
+//! commit  ── the frame that ends it; compare what Nix reports; the GC root, if one is wanted
+//! ```
+
+mod daemon;
+mod environment;
+mod error;
+mod gc_root;
+mod upload;
+mod url;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fetchhost_formats::{Compression, FixedOutput, StorePath};
+use fetchhost_policy::printable;
+
+pub use error::{Step, StoreError};
+pub use url::{StoreUrl, StoreUrlError};
+
+use self::daemon::Connection;
+use self::environment::Environment;
+use self::upload::Upload;
+use crate::error::SinkError;
+use crate::staged::{Existing, Incoming, SinkKind, Staged};
+
+/// How long Nix may do nothing. It is silent for long after the last byte of a large artifact, which
+/// it then hashes and may deduplicate, and while it collects garbage.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A Nix store and what to do there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Which store.
+    pub url: StoreUrl,
+    /// A symlink to make to what is added, which keeps it from the garbage collector.
+    pub gc_root: Option<PathBuf>,
+    /// How long Nix may do nothing before that is an error.
+    pub patience: Duration,
+}
+
+impl Store {
+    /// A store with our defaults: no GC root, and five minutes of patience.
+    #[must_use]
+    pub fn new(url: StoreUrl) -> Self {
+        Self {
+            url,
+            gc_root: None,
+            patience: PATIENCE,
+        }
+    }
+
+    /// As it was typed.
+    pub(crate) fn label(&self) -> String {
+        match &self.url {
+            StoreUrl::Auto => "store".to_owned(),
+            url => format!("store={}", printable(&url.to_text())),
+        }
+    }
+
+    /// What Nix knows of `output`, if it is valid and known by its content.
+    pub(crate) fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
+        let label = self.label();
+        let failed = SinkError::of_store(&label);
+        let path = output.store_path();
+        let (place, mut connection) = self.connect().map_err(failed)?;
+        let info = connection.query(&path).map_err(failed)?;
+        let Some(info) = info.filter(|info| info.has(&output.content_address())) else {
+            return Ok(None);
+        };
+        Ok(Some(Existing {
+            label,
+            kind: SinkKind::Store,
+            narinfo: PathBuf::new(),
+            nar: place.physical(&path),
+            compression: Compression::None,
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+        }))
+    }
+
+    /// Begins to add something.
+    pub(crate) fn open(&self, incoming: &Incoming) -> Result<Box<dyn Staged>, SinkError> {
+        let label = self.label();
+        let failed = SinkError::of_store(&label);
+        // All that can go wrong at the end for reasons that are there at the beginning.
+        if let Some(link) = &self.gc_root {
+            gc_root::check(link).map_err(failed)?;
+        }
+        let (place, mut connection) = self.connect().map_err(failed)?;
+        connection.begin_adding(incoming).map_err(failed)?;
+        Ok(Box::new(Upload {
+            label,
+            connection,
+            place,
+            gc_root: self.gc_root.clone(),
+            mode: incoming.mode,
+            written: 0,
+        }))
+    }
+
+    /// Makes the GC root, if one is wanted, of something that is in the store.
+    pub(crate) fn add_gc_root(&self, output: &FixedOutput) -> Result<(), SinkError> {
+        let Some(link) = &self.gc_root else {
+            return Ok(());
+        };
+        let path = output.store_path();
+        let root = || {
+            gc_root::check(link)?;
+            let (_, mut connection) = self.connect()?;
+            connection.protect(&path)?;
+            // Protected from now on; but it may be gone since we looked.
+            if connection.query(&path)?.is_none() {
+                return Err(StoreError::Gone {
+                    path: path.to_string(),
+                });
+            }
+            connection.add_indirect_root(&gc_root::link(link, &path)?)
+        };
+        root().map_err(SinkError::of_store(&self.label()))
+    }
+
+    fn connect(&self) -> Result<(Place, Connection), StoreError> {
+        let environment = Environment::read()?;
+        let url = match &self.url {
+            StoreUrl::Auto => environment.remote,
+            url => url.clone(),
+        };
+        let daemon = |socket: &Path| Connection::connect(socket, self.patience);
+        let own = |remote: Option<&str>| Connection::start(remote, self.patience);
+        let connection = match &url {
+            StoreUrl::Auto => match daemon(&environment.socket) {
+                // Left to itself, Nix makes the rest of the choice.
+                Err(error) if error.is_absence() => own(None).map_err(|second| match second {
+                    StoreError::NoProgram => StoreError::NoNix {
+                        socket: environment.socket,
+                    },
+                    other => other,
+                }),
+                answer => answer,
+            },
+            StoreUrl::Daemon { .. } => daemon(&environment.socket),
+            StoreUrl::Unix { socket, .. } => daemon(socket),
+            StoreUrl::Local { .. } => own(Some(&url.to_text())),
+        };
+        let place = Place {
+            root: url.root().map(Path::to_owned),
+        };
+        Ok((place, connection?))
+    }
+}
+
+/// Where the files of a store lie.
+struct Place {
+    root: Option<PathBuf>,
+}
+
+impl Place {
+    /// Where those of `path` lie.
+    fn physical(&self, path: &StorePath) -> PathBuf {
+        let logical = path.to_string();
+        match &self.root {
+            Some(root) => root.join(logical.trim_start_matches('/')),
+            None => logical.into(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One artifact on its way into a store.
+
+use std::path::PathBuf;
+
+use fetchhost_artifact::Verified;
+use fetchhost_formats::OutputMode;
+use fetchhost_formats::nar::Piece;
+
+use super::daemon::{Connection, PathInfo};
+use super::error::StoreError;
+use super::{Place, gc_root};
+use crate::error::SinkError;
+use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
+
+/// An artifact that Nix holds back until it has heard its end. When that never comes, because the
+/// connection is dropped or this program dies, Nix forgets it.
+pub(super) struct Upload {
+    pub(super) label: String,
+    pub(super) connection: Connection,
+    pub(super) place: Place,
+    pub(super) gc_root: Option<PathBuf>,
+    pub(super) mode: OutputMode,
+    /// Bytes of the archive so far.
+    pub(super) written: u64,
+}
+
+impl Staged for Upload {
+    fn write(&mut self, batch: &[Piece]) -> Result<(), SinkError> {
+        self.written += archive_len(batch);
+        self.connection
+            .add_batch(self.mode, batch)
+            .map_err(SinkError::of_store(&self.label))
+    }
+
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError> {
+        let Self {
+            label,
+            mut connection,
+            place,
+            gc_root,
+            written,
+            ..
+        } = *self;
+        check_complete(&label, written, verified)?;
+        let failed = SinkError::of_store(&label);
+        let path = verified.store_path();
+        let (reported, info) = connection.end_adding().map_err(failed)?;
+        compare("store path", &path.to_string(), &reported).map_err(failed)?;
+        compare_info(&info, verified).map_err(failed)?;
+        if let Some(link) = &gc_root {
+            let link = gc_root::link(link, path).map_err(failed)?;
+            connection.add_indirect_root(&link).map_err(failed)?;
+        }
+        Ok(Committed {
+            physical: place.physical(path),
+            label,
+            kind: SinkKind::Store,
+            narinfo: None,
+        })
+    }
+}
+
+/// Demands that what is in the store is what was verified, known to Nix by its content.
+fn compare_info(info: &PathInfo, verified: &Verified) -> Result<(), StoreError> {
+    let nar_hash = verified.nar_hash().sri();
+    compare("NAR hash", &nar_hash, &info.nar_hash.sri())?;
+    let (size, reported) = (verified.nar_size(), info.nar_size);
+    compare("NAR size", &size.to_string(), &reported.to_string())?;
+    compare("number of references", "0", &info.references.to_string())?;
+    let address = verified.fixed_output().content_address();
+    if info.has(&address) {
+        return Ok(());
+    }
+    compare(
+        "content address",
+        &address.to_string(),
+        &info.content_address,
+    )
+}
+
+fn compare(what: &'static str, expected: &str, got: &str) -> Result<(), StoreError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(StoreError::Other {
+        what,
+        expected: expected.to_owned(),
+        got: got.to_owned(),
+    })
+}

@@ -1,0 +1,380 @@
+//! `store=…`: the conversation with Nix, held with a daemon that plays its part right.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+mod scripted;
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::symlink;
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
+
+use common::{FLAT, NAR, archive, executable, flat, pieces, tree, verified};
+use fetchhost_artifact::{Input, Layout, Verified, Want, prepare};
+use fetchhost_formats::nar::{Event, Piece};
+use fetchhost_formats::{HashAlgorithm, OutputMode};
+use fetchhost_policy::Limits;
+use fetchhost_sinks::{Destination, SinkKind};
+use scripted::{
+    ADD_INDIRECT_ROOT, ADD_TEMPORARY_ROOT, IS_VALID_PATH, Info, LAST, LINE, QUERY_PATH_INFO,
+    Scripted, declared,
+};
+
+const HELLO: &[u8] = b"hello\n";
+
+/// A flat `hello.txt` and the pieces of its archive.
+async fn hello() -> (Verified, Vec<Piece>) {
+    let events = [
+        Event::File {
+            executable: false,
+            size: HELLO.len() as u64,
+        },
+        Event::Data(HELLO.into()),
+        Event::EndFile,
+    ];
+    (verified(FLAT, flat(HELLO)).await, pieces(events))
+}
+
+#[tokio::test]
+async fn the_path_is_protected_the_bytes_are_framed_and_the_answer_is_compared() {
+    for minor in [26, 32, 34, 35, 38, 255] {
+        let (verified, pieces) = hello().await;
+        let info = Info::of(&verified);
+        let daemon = Scripted::start(move |client| {
+            client.greet(minor.min(35));
+            let protected = client.operation(ADD_TEMPORARY_ROOT);
+            client.tell([LAST, 1]);
+            let (name, method, bytes) = client.addition();
+            client.tell([LAST]);
+            client.say(&info.path);
+            client.info(&info);
+            (protected, name, method, bytes.unwrap())
+        });
+        let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+        for piece in pieces.chunks(1) {
+            staged.write(piece).unwrap();
+        }
+        let committed = staged.commit(&verified).unwrap();
+        assert_eq!(committed.kind, SinkKind::Store);
+        assert_eq!(committed.label, daemon.destination().label());
+        let path = verified.store_path().to_string();
+        assert_eq!(
+            committed.physical.to_str().unwrap(),
+            format!("/chroot{path}")
+        );
+        let (protected, name, method, bytes) = daemon.outcome();
+        assert_eq!((protected, name.as_str()), (path, "hello.txt"));
+        assert_eq!((method.as_str(), bytes.as_slice()), ("fixed:sha256", HELLO));
+    }
+}
+
+#[tokio::test]
+async fn every_mode_and_algorithm_has_its_method_and_its_bytes() {
+    for algorithm in HashAlgorithm::ALL {
+        for mode in [OutputMode::Flat, OutputMode::Nar] {
+            let scratch = tempfile::tempdir().unwrap();
+            let layout = Layout::File {
+                content: Input::bytes(HELLO),
+                executable: false,
+            };
+            let ready = prepare(layout, &Limits::default(), scratch.path())
+                .await
+                .unwrap();
+            let measured = ready
+                .emit(Want::of(mode, algorithm), Vec::new())
+                .await
+                .unwrap();
+            let name = "hello.txt".parse().unwrap();
+            let verified = Verified::measured(name, mode, algorithm, measured).unwrap();
+            let (_, pieces) = hello().await;
+            let info = Info::of(&verified);
+            let daemon = Scripted::start(move |client| {
+                client.greet(35);
+                // No path to protect yet, but a question all the same.
+                client.operation(IS_VALID_PATH);
+                client.tell([LAST, 0]);
+                let (_, method, bytes) = client.addition();
+                client.tell([LAST]);
+                client.say(&info.path);
+                client.info(&info);
+                (method, bytes.unwrap())
+            });
+            // The first fetch, whose hash nobody knows.
+            let mut incoming = declared(&verified);
+            incoming.hash = None;
+            let mut staged = daemon.destination().open(&incoming).unwrap();
+            staged.write(&pieces).unwrap();
+            staged.commit(&verified).unwrap();
+            let (method, bytes) = daemon.outcome();
+            let recursive = if mode == OutputMode::Nar { "r:" } else { "" };
+            assert_eq!(method, format!("fixed:{recursive}{algorithm}"));
+            let expected = match mode {
+                OutputMode::Flat => HELLO.to_vec(),
+                OutputMode::Nar => archive(&pieces),
+            };
+            assert_eq!(bytes, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_frame_that_ends_the_artifact_waits_for_the_commit() {
+    // Nothing in an empty file may look like that frame either.
+    let empty = verified(FLAT, flat("")).await;
+    let events = [
+        Event::File {
+            executable: false,
+            size: 0,
+        },
+        Event::Data(b"".as_slice().into()),
+        Event::EndFile,
+    ];
+    let info = Info::of(&empty);
+    let (told, hears) = mpsc::channel();
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        let addition = client.addition();
+        told.send(()).unwrap();
+        client.tell([LAST]);
+        client.say(&info.path);
+        client.info(&info);
+        addition.2
+    });
+    let mut staged = daemon.destination().open(&declared(&empty)).unwrap();
+    for piece in pieces(events).chunks(1) {
+        staged.write(piece).unwrap();
+    }
+    let early = hears.recv_timeout(Duration::from_millis(100));
+    assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+    staged.commit(&empty).unwrap();
+    assert_eq!(daemon.outcome(), Some(Vec::new()));
+}
+
+/// Nix takes the end of the connection for the end of the file, but an error for an error.
+#[tokio::test]
+async fn what_is_dropped_ends_in_a_reset_connection() {
+    let (verified, pieces) = hello().await;
+    for talks in [false, true] {
+        let (go, gone) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (daemon_go, daemon_gone) = (Arc::clone(&go), Arc::clone(&gone));
+        let daemon = Scripted::start(move |client| {
+            client.greet(35);
+            client.operation(ADD_TEMPORARY_ROOT);
+            client.tell([LAST, 1]);
+            if talks {
+                client.tell([LINE]);
+                client.say("unpacking");
+            }
+            daemon_go.wait();
+            daemon_gone.wait();
+            let mut rest = Vec::new();
+            let error = client.0.read_to_end(&mut rest).unwrap_err();
+            assert!(rest.ends_with(HELLO), "what was sent has arrived");
+            error.kind()
+        });
+        let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+        go.wait();
+        for piece in pieces.chunks(1) {
+            staged.write(piece).unwrap();
+        }
+        drop(staged);
+        gone.wait();
+        assert_eq!(daemon.outcome(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_complete_is_never_ended() {
+    let (verified, pieces) = hello().await;
+    let daemon = Scripted::start(|client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        client.addition().2
+    });
+    let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+    staged.write(&pieces[..2]).unwrap();
+    let error = staged.commit(&verified).unwrap_err().to_string();
+    assert!(error.contains("bytes of the archive arrived"), "{error}");
+    assert_eq!(daemon.outcome(), None);
+}
+
+/// More than all buffers between the two hold.
+const MUCH: usize = 8 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_daemon_that_talks_before_it_reads_does_not_stop_both() {
+    let content = vec![7; MUCH];
+    let verified = verified(FLAT, flat(content.clone())).await;
+    let (size, info) = (content.len(), Info::of(&verified));
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        for _ in 0..MUCH / 4096 {
+            client.tell([LINE]);
+            client.say(&"x".repeat(1000));
+        }
+        let addition = client.addition();
+        client.tell([LAST]);
+        client.say(&info.path);
+        client.info(&info);
+        addition.2.unwrap().len()
+    });
+    let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+    let chunks = content
+        .chunks(256 * 1024)
+        .map(|chunk| Event::Data(chunk.to_vec().into()));
+    let file = Event::File {
+        executable: false,
+        size: size as u64,
+    };
+    let events = std::iter::once(file).chain(chunks).chain([Event::EndFile]);
+    for piece in pieces(events).chunks(1) {
+        staged.write(piece).unwrap();
+    }
+    staged.commit(&verified).unwrap();
+    assert_eq!(daemon.outcome(), size);
+}
+
+/// Asks a daemon that knows `info` of whatever it is asked for.
+fn looked_up(verified: &Verified, info: Option<Info>) -> Option<fetchhost_sinks::Existing> {
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        let asked = client.operation(QUERY_PATH_INFO);
+        client.tell([LAST, u64::from(info.is_some())]);
+        if let Some(info) = &info {
+            client.info(info);
+        }
+        asked
+    });
+    let found = daemon
+        .destination()
+        .lookup(verified.fixed_output())
+        .unwrap();
+    assert_eq!(daemon.outcome(), verified.store_path().to_string());
+    found
+}
+
+#[tokio::test]
+async fn a_path_is_found_when_it_is_valid_and_known_by_its_content() {
+    for verified in [
+        verified(FLAT, flat("hello\n")).await,
+        verified(NAR, tree()).await,
+        verified(NAR, executable("#!/bin/sh\n")).await,
+    ] {
+        let truth = Info::of(&verified);
+        let found = looked_up(&verified, Some(truth.clone())).unwrap();
+        assert_eq!(found.kind, SinkKind::Store);
+        assert_eq!(&found.nar_hash, verified.nar_hash());
+        assert_eq!(found.nar_size, verified.nar_size());
+        let path = format!("/chroot{}", verified.store_path());
+        assert_eq!(found.nar.to_str().unwrap(), path);
+
+        assert_eq!(looked_up(&verified, None), None);
+        for content_address in ["", "text:sha256:x", "fixed:sha256:"] {
+            let mut other = truth.clone();
+            other.content_address = content_address.to_owned();
+            assert_eq!(looked_up(&verified, Some(other)), None, "{content_address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gc_root_is_a_link_that_the_daemon_is_told_of_once_the_path_is_there() {
+    let (verified, pieces) = hello().await;
+    let target = verified.store_path().to_string();
+    for older in [None, Some("/nix/store/older")] {
+        let info = Info::of(&verified);
+        let (path, expected) = (target.clone(), target.clone());
+        let daemon = Scripted::start(move |client| {
+            client.greet(35);
+            client.operation(ADD_TEMPORARY_ROOT);
+            client.tell([LAST, 1]);
+            client.addition();
+            client.tell([LAST]);
+            client.say(&info.path);
+            client.info(&info);
+            let link = client.operation(ADD_INDIRECT_ROOT);
+            assert_eq!(fs::read_link(&link).unwrap().to_str(), Some(path.as_str()));
+            client.tell([LAST, 1]);
+            link
+        });
+        let link = daemon.path("result");
+        if let Some(older) = older {
+            symlink(older, &link).unwrap();
+        }
+        let mut store = daemon.store();
+        store.gc_root = Some(link.clone());
+        let mut staged = Destination::Store(store)
+            .open(&declared(&verified))
+            .unwrap();
+        staged.write(&pieces).unwrap();
+        assert_eq!(fs::read_link(&link).ok(), older.map(Into::into));
+        staged.commit(&verified).unwrap();
+        assert_eq!(
+            fs::read_link(&link).unwrap().to_str(),
+            Some(expected.as_str())
+        );
+        assert_eq!(daemon.outcome(), link.to_str().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_gc_root_of_what_was_there_is_made_while_the_path_is_protected() {
+    let (verified, _) = hello().await;
+    for valid in [true, false] {
+        let info = Info::of(&verified);
+        let daemon = Scripted::start(move |client| {
+            client.greet(35);
+            let protected = client.operation(ADD_TEMPORARY_ROOT);
+            client.tell([LAST, 1]);
+            assert_eq!(client.operation(QUERY_PATH_INFO), protected);
+            client.tell([LAST, u64::from(valid)]);
+            if valid {
+                client.info(&info);
+                client.operation(ADD_INDIRECT_ROOT);
+                client.tell([LAST, 1]);
+            }
+        });
+        let link = daemon.path("result");
+        let mut store = daemon.store();
+        store.gc_root = Some(link.clone());
+        let made = Destination::Store(store).add_gc_root(verified.fixed_output());
+        assert_eq!(made.is_ok(), valid);
+        if let Err(error) = made {
+            assert!(error.to_string().ends_with("is no longer there"), "{error}");
+            assert!(error.hint().is_some());
+        }
+        assert_eq!(link.is_symlink(), valid);
+        daemon.outcome();
+    }
+}
+
+#[tokio::test]
+async fn a_gc_root_replaces_nothing_of_the_users_and_is_refused_before_anything_is_sent() {
+    let (verified, _) = hello().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("file"), "mine").unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    symlink("elsewhere", path("link")).unwrap();
+    for name in ["file", "folder", "link"] {
+        // Nobody listens: what is wrong is found without asking.
+        let mut store = fetchhost_sinks::Store::new("unix:///nowhere".parse().unwrap());
+        store.gc_root = Some(path(name));
+        let destination = Destination::Store(store);
+        let error = destination.open(&declared(&verified)).err().unwrap();
+        let expected = "exists and is no link into the store";
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert!(error.is_configuration() && error.hint().unwrap().contains("--gc-root"));
+        destination
+            .add_gc_root(verified.fixed_output())
+            .unwrap_err();
+    }
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "mine");
+}

@@ -1,0 +1,156 @@
+//! GC roots before the judge who knows: the garbage collector of the installed Nix.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{NAR, stage, tree, verified};
+use fetchhost_formats::StorePath;
+use fetchhost_sinks::{Destination, Store};
+use tempfile::TempDir;
+
+/// A store in a folder of its own, and the daemon that serves it.
+struct Nix {
+    daemon: Child,
+    root: TempDir,
+}
+
+impl Nix {
+    /// None where Nix is not installed, after saying which test is skipped; in CI that is a failure.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    fn or_skip(test: &str) -> Option<Self> {
+        if Command::new("nix-daemon")
+            .arg("--version")
+            .output()
+            .is_err()
+        {
+            let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!in_ci, "{test} needs Nix, and in CI it must not be skipped");
+            eprintln!("SKIPPED: {test}: `nix-daemon` is not installed");
+            return None;
+        }
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("nix.conf"), "build-users-group =\n").unwrap();
+        let mut command = command(root.path(), "nix-daemon");
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let nix = Self {
+            daemon: quiet.spawn().unwrap(),
+            root,
+        };
+        let start = Instant::now();
+        while !nix.root.path().join("socket").exists() {
+            assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Some(nix)
+    }
+
+    fn store(&self) -> Store {
+        let root = self.root.path().display();
+        Store::new(format!("unix://{root}/socket?root={root}").parse().unwrap())
+    }
+
+    fn collect_garbage(&self) {
+        let mut command = command(self.root.path(), "nix-store");
+        let output = command.args(["--gc"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    fn has(&self, path: &StorePath) -> bool {
+        let below = path.to_string();
+        self.root
+            .path()
+            .join(below.trim_start_matches('/'))
+            .exists()
+    }
+}
+
+fn command(root: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("NIX_REMOTE", format!("local?root={}", root.display()))
+        .env("NIX_DAEMON_SOCKET_PATH", root.join("socket"))
+        .env("NIX_CONF_DIR", root)
+        .env("NIX_USER_CONF_FILES", "/dev/null");
+    command
+}
+
+impl Drop for Nix {
+    fn drop(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+        // Store paths are read-only, which keeps an ordinary user from removing them.
+        let root = self.root.path();
+        drop(Command::new("chmod").args(["-R", "u+w"]).arg(root).output());
+    }
+}
+
+#[tokio::test]
+async fn what_has_a_root_stays_until_the_root_is_removed() {
+    let Some(nix) = Nix::or_skip("what_has_a_root_stays_until_the_root_is_removed") else {
+        return;
+    };
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("result");
+    let rooted = Destination::Store(Store {
+        gc_root: Some(link.clone()),
+        ..nix.store()
+    });
+    let (staged, verified) = stage(&rooted, NAR, tree()).await.unwrap();
+    let committed = staged.commit(&verified).unwrap();
+    let path = verified.store_path();
+    assert_eq!(
+        fs::read_link(&link).unwrap().to_str(),
+        Some(path.to_string().as_str())
+    );
+    assert!(committed.physical.join("bin/tool").exists());
+    nix.collect_garbage();
+    assert!(nix.has(path));
+
+    // The same for a root of what was there.
+    fs::remove_file(&link).unwrap();
+    rooted.add_gc_root(verified.fixed_output()).unwrap();
+    nix.collect_garbage();
+    assert!(nix.has(path));
+
+    fs::remove_file(&link).unwrap();
+    nix.collect_garbage();
+    assert!(!nix.has(path));
+    let error = rooted.add_gc_root(verified.fixed_output()).unwrap_err();
+    assert!(error.to_string().ends_with("is no longer there"), "{error}");
+    assert!(!link.is_symlink());
+}
+
+#[tokio::test]
+async fn what_is_being_added_is_protected_as_long_as_its_sink_lives() {
+    let test = "what_is_being_added_is_protected_as_long_as_its_sink_lives";
+    let Some(nix) = Nix::or_skip(test) else {
+        return;
+    };
+    let plain = Destination::Store(nix.store());
+    let declared = verified(NAR, tree()).await;
+    let incoming = fetchhost_sinks::Incoming {
+        name: declared.fixed_output().name.clone(),
+        mode: declared.fixed_output().mode,
+        algorithm: declared.fixed_output().hash.algorithm(),
+        hash: Some(declared.fixed_output().hash.clone()),
+    };
+    let waiting = plain.open(&incoming).unwrap();
+    // Another run adds it meanwhile, and ends.
+    let (staged, verified) = stage(&plain, NAR, tree()).await.unwrap();
+    staged.commit(&verified).unwrap();
+    // The question was asked; its answer is not waited for.
+    thread::sleep(Duration::from_millis(300));
+    nix.collect_garbage();
+    assert!(nix.has(verified.store_path()));
+    drop(waiting);
+    thread::sleep(Duration::from_millis(300));
+    nix.collect_garbage();
+    assert!(!nix.has(verified.store_path()));
+}
