@@ -33,12 +33,27 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
         bail!("no row `{unknown}`; there are {}", known.join(", "));
     }
     let setup = setup::Setup::new()?;
+    warn_if_busy();
     for (row, measure) in ROWS {
         if names.is_empty() || names.iter().any(|name| name == row) {
             measure(&setup)?;
         }
     }
     Ok(())
+}
+
+/// Says so when other work takes processors away: then only processor times and memory count.
+fn warn_if_busy() {
+    // The number of runnable threads, this one included: the averages still remember the build.
+    let runnable = || {
+        std::thread::sleep(Duration::from_millis(100));
+        let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+        text.split(' ').nth(3)?.split('/').next()?.parse().ok()
+    };
+    let fewest: u32 = (0..10).filter_map(|_| runnable()).min().unwrap_or(1);
+    if fewest > 1 {
+        println!("other work runs on this machine: take no wall clock below at its word");
+    }
 }
 
 /// Prints one comparison as a ratio to its target.

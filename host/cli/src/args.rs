@@ -67,7 +67,10 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at what modules are granted
+    /// Keep credentials: where secrets lie, how they are sent, and to whom
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Look at what modules are granted, and change it
     #[command(subcommand)]
     Grant(GrantCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
@@ -134,13 +137,14 @@ pub(crate) struct FetchArgs {
     /// Mark a single file as executable; implies --mode nar
     #[arg(long)]
     pub(crate) executable: bool,
-    /// Where the result goes: out:PATH, or file:///DIR?compression=zstd&secret-key=FILE; repeatable
+    /// Where the result goes: store (the default of `run`), store=URI, out:PATH, or
+    /// file:///DIR?compression=zstd&secret-key=FILE; repeatable
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Vec<String>,
     /// Also reach this origin, directly and by redirect, never with a credential; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow: Vec<String>,
-    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH or a configured name
+    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH, age:PATH, netrc, systemd:NAME or a configured name
     #[arg(
         long,
         value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER][@ORIGIN]"
@@ -162,6 +166,9 @@ pub(crate) struct RunArgs {
     pub(crate) hash: String,
     #[command(flatten)]
     pub(crate) fetch: FetchArgs,
+    /// Keep the store path from being collected as garbage, by this link to it
+    #[arg(long, value_name = "PATH", help_heading = FETCH_HEADING)]
+    pub(crate) gc_root: Option<PathBuf>,
     /// Say what would be done and what is granted, and contact nobody
     #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
     pub(crate) dry_run: bool,
@@ -212,7 +219,77 @@ pub(crate) enum ConfigCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// List the configured credentials; secrets are not read
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Encrypt a secret from stdin or the terminal, and define or redefine the credential
+    Set {
+        /// What the configuration calls it
+        name: String,
+        /// An origin that may receive it; repeatable [default: as before]
+        #[arg(long, value_name = "ORIGIN")]
+        origin: Vec<String>,
+        /// How it is sent: bearer, basic:USER or header:NAME [default: as before]
+        #[arg(long)]
+        scheme: Option<String>,
+    },
+    /// Remove a credential, and the file that `set` wrote
+    Remove {
+        /// What the configuration calls it
+        name: String,
+    },
+    /// Read a credential from its source, and send it to a URL if one is given
+    Test {
+        /// What the configuration calls it
+        name: String,
+        /// A URL of one of its origins; asked with HEAD
+        url: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantAddArgs {
+    /// builtin:NAME or sha256:HEX; or a fetcher of it, as for `run`
+    pub(crate) module: String,
+    /// An origin that it may ask, or https://*.NAME; repeatable
+    #[arg(long, required = true)]
+    pub(crate) origin: Vec<String>,
+    /// A configured credential for a slot of it; repeatable
+    #[arg(long, value_name = "SLOT=NAME")]
+    pub(crate) credential: Vec<String>,
+    /// An origin that redirects may lead to, never with a credential; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) redirect: Vec<String>,
+    /// A method that it may use; repeatable [default: GET and HEAD]
+    #[arg(long)]
+    pub(crate) method: Vec<String>,
+    /// A path that it may ask for, with * and **; repeatable [default: what it declares]
+    #[arg(long)]
+    pub(crate) path: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
+    /// List what is granted, and what the administrator denies
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Grant a module origins, in your configuration
+    Add(GrantAddArgs),
+    /// Remove grants of a module from your configuration
+    Remove {
+        /// builtin:NAME or sha256:HEX; or a fetcher of it, as for `run`
+        module: String,
+        /// The granted origin to remove; repeatable [default: the module's only grant]
+        #[arg(long)]
+        origin: Vec<String>,
+    },
     /// Explain what a fetcher may ask of an origin, and why
     Explain {
         /// A fetcher's name, or PATH#sha256=HEX[:FETCHER]

@@ -1,8 +1,11 @@
 //! What every command needs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use fetchhost_credentials::Keyring;
 use fetchhost_engine::{CompileMode, Engine, Options};
+use fetchhost_transport::Client;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -36,6 +39,17 @@ impl Context {
             .cache
             .as_ref()
             .map(|cache| cache.join("compiled"))
+    }
+
+    /// The client that sends what a broker permits: with the certificates and proxies that this user's
+    /// environment and configuration name.
+    pub(crate) fn client(&self, keyring: Arc<Keyring>) -> Client {
+        let settings = fetchhost_transport::Settings {
+            ca_bundle: self.environment.ca_bundle.clone(),
+            proxies: self.settings.config.proxies().cloned(),
+            ..Default::default()
+        };
+        Client::new(settings, keyring)
     }
 
     /// The engine that runs modules. Modules of others are compiled in a child of this program.

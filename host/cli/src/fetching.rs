@@ -12,7 +12,7 @@ use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
 use fetchhost_pipeline::{Expectation, Job, Outcome};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
-use fetchhost_sinks::Destination;
+use fetchhost_sinks::{Destination, DestinationError};
 use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
@@ -40,6 +40,19 @@ pub(crate) struct Fetching {
     origins: Vec<Origin>,
 }
 
+/// Where the output is wanted, and how much.
+#[derive(Default)]
+pub(crate) struct Wanted<'a> {
+    /// The destinations as typed.
+    pub(crate) to: &'a [String],
+    /// The destination when none was typed.
+    pub(crate) default: Option<&'a str>,
+    /// The link that keeps the output from being collected as garbage.
+    pub(crate) gc_root: Option<&'a Path>,
+    /// Fetch although every destination already holds the output.
+    pub(crate) refetch: bool,
+}
+
 impl Fetching {
     /// Gives what was typed its meaning.
     pub(crate) fn prepare(
@@ -48,7 +61,7 @@ impl Fetching {
         args: &FetchArgs,
         matches: &ArgMatches,
         expectation: Expectation,
-        refetch: bool,
+        wanted: Wanted<'_>,
     ) -> Result<Self, Failure> {
         let description = selected.description()?;
         let params = params::collect(
@@ -58,14 +71,7 @@ impl Fetching {
             matches,
         )?;
         let (mode, name) = output(description, &params, args)?;
-        let destinations = args
-            .to
-            .iter()
-            .map(|text| {
-                text.parse::<Destination>()
-                    .map_err(|error| with_hint(&error, error.hint()))
-            })
-            .collect::<Result<_, _>>()?;
+        let destinations = destinations(&wanted)?;
         let consent = consent(description, &params, args)?;
         let config = &context.settings.config;
         let broker = Broker::new(
@@ -75,11 +81,7 @@ impl Fetching {
             config,
             Some(&consent),
         )?;
-        let settings = fetchhost_transport::Settings {
-            ca_bundle: context.environment.ca_bundle.clone(),
-            ..Default::default()
-        };
-        let client = Client::new(settings, Arc::new(Keyring::new()));
+        let client = context.client(Arc::new(Keyring::new()));
         let progress = Arc::new(Progress::new(context.printer));
         let job = Job {
             module: Arc::clone(&selected.module),
@@ -90,7 +92,7 @@ impl Fetching {
             executable: args.executable,
             expectation,
             destinations,
-            refetch,
+            refetch: wanted.refetch,
             broker: Arc::new(broker),
             client: client.clone(),
             limits: config.limits(),
@@ -253,6 +255,36 @@ pub(crate) fn declared_hash(context: &Context, text: &str) -> Result<Hash, Failu
         ));
     }
     Ok(hash)
+}
+
+fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
+    let default = wanted.default.filter(|_| wanted.to.is_empty());
+    let texts = wanted.to.iter().map(String::as_str).chain(default);
+    let parsed = texts.map(|text| {
+        text.parse()
+            .map_err(|error: DestinationError| with_hint(&error, error.hint()))
+    });
+    let mut destinations = parsed.collect::<Result<Vec<Destination>, _>>()?;
+    if let Some(link) = wanted.gc_root {
+        let link = std::path::absolute(link)
+            .map_err(|error| Failure::usage(format!("`--gc-root {}`: {error}", link.display())))?;
+        let mut stores = destinations
+            .iter_mut()
+            .filter_map(|destination| match destination {
+                Destination::Store(store) => Some(store),
+                _ => None,
+            });
+        match (stores.next(), stores.next()) {
+            (Some(store), None) => store.gc_root = Some(link),
+            _ => {
+                return Err(Failure::usage(
+                    "`--gc-root` needs exactly one store among the destinations",
+                )
+                .with_hint("add `--to store`, or leave it out: a plain file needs no root"));
+            }
+        }
+    }
+    Ok(destinations)
 }
 
 /// The output's mode and name: what was typed, else by the fetcher's static rules.

@@ -35,7 +35,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::{
-    Cli, Command, ConfigCommand, FetcherCommand, GrantCommand, LogFormat, PrefetchArgs, RunArgs,
+    Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, LogFormat,
+    PrefetchArgs, RunArgs,
 };
 use crate::catalog::Selected;
 use crate::context::Context;
@@ -135,11 +136,7 @@ fn with_parameters(
     description: &FetcherDescription,
 ) -> clap::Command {
     let name = generic.get_name().to_owned();
-    let required = if name == "run" {
-        " --hash <HASH> --to <DEST>…"
-    } else {
-        ""
-    };
+    let required = if name == "run" { " --hash <HASH>" } else { "" };
     let command = params::add_flags(clap::Command::new(name.clone()), &description.parameters);
     let command = match name.as_str() {
         "run" => RunArgs::augment_args(command),
@@ -180,6 +177,25 @@ async fn dispatch(
         Command::Config(ConfigCommand::Check) => commands::config::check::check(context),
         Command::Config(ConfigCommand::Path) => commands::config::path::path(context),
         Command::Config(ConfigCommand::Show) => commands::config::show::show(context),
+        Command::Credential(CredentialCommand::List { .. }) => {
+            commands::credential::list::list(context)
+        }
+        Command::Credential(CredentialCommand::Set {
+            name,
+            origin,
+            scheme,
+        }) => commands::credential::set::set(context, name, origin, scheme.as_deref()),
+        Command::Credential(CredentialCommand::Remove { name }) => {
+            commands::credential::remove::remove(context, name)
+        }
+        Command::Credential(CredentialCommand::Test { name, url }) => {
+            commands::credential::test::test(context, name, url.as_deref()).await
+        }
+        Command::Grant(GrantCommand::List { .. }) => commands::grant::list::list(context),
+        Command::Grant(GrantCommand::Add(args)) => commands::grant::add::add(context, args).await,
+        Command::Grant(GrantCommand::Remove { module, origin }) => {
+            commands::grant::remove::remove(context, module, origin).await
+        }
         Command::Grant(GrantCommand::Explain {
             fetcher,
             origin,
@@ -211,6 +227,8 @@ fn printer(cli: &Cli) -> Printer {
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }
+        Command::Credential(CredentialCommand::List { json })
+        | Command::Grant(GrantCommand::List { json }) => *json,
         _ => false,
     };
     Printer {

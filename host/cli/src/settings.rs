@@ -1,9 +1,13 @@
 //! The configuration files: found, checked for who may have written them, read and merged.
 
+pub(crate) mod draft;
+
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fetchhost_policy::Config;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -38,36 +42,68 @@ impl Settings {
 }
 
 fn read(path: &Path) -> Result<Option<Config>, Failure> {
-    let fail =
-        |what: String| Failure::usage(format!("the configuration `{}` {what}", path.display()));
-    let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
-        Err(error) => return Err(fail(format!("cannot be read: {error}"))),
+    match read_text(path)? {
+        None => Ok(None),
+        Some(text) => Ok(Some(Config::parse(&text, path)?)),
+    }
+}
+
+/// The text of a configuration file that nobody but its owner could have put there; none when there
+/// is no such file.
+fn read_text(path: &Path) -> Result<Option<String>, Failure> {
+    let fail = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!(
+            "the configuration `{}` cannot be read: {error}",
+            path.display()
+        ))
     };
-    // Asked of the opened file, so that it cannot be exchanged between the check and the reading.
-    let stat =
-        rustix::fs::fstat(&file).map_err(|error| fail(format!("cannot be read: {error}")))?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(None);
+    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let absent = |error| matches!(error, Errno::NOENT | Errno::NOTDIR);
+    // Both are asked when they are open, so that neither can be exchanged between check and reading.
+    let opened = match rustix::fs::open(folder, flags | OFlags::DIRECTORY, Mode::empty()) {
+        Err(error) if absent(error) => return Ok(None),
+        opened => opened.map_err(|error| fail(&error))?,
+    };
+    let file = match rustix::fs::openat(&opened, name, flags, Mode::empty()) {
+        Err(error) if absent(error) => return Ok(None),
+        file => file.map_err(|error| fail(&error))?,
+    };
+    // Whoever can write the folder can put another file of the owner's in its place.
+    check_owner(&opened, folder, "the folder of the configuration")?;
+    check_owner(&file, path, "the configuration")?;
+    std::io::read_to_string(std::fs::File::from(file))
+        .map(Some)
+        .map_err(|error| fail(&error))
+}
+
+/// Refuses what belongs to somebody else, or what others can write.
+fn check_owner(file: &OwnedFd, path: &Path, what: &str) -> Result<(), Failure> {
+    let path = path.display();
+    let stat = rustix::fs::fstat(file)
+        .map_err(|error| Failure::usage(format!("{what} `{path}` cannot be read: {error}")))?;
     let user = rustix::process::geteuid().as_raw();
     if stat.st_uid != user && stat.st_uid != 0 {
-        return Err(fail(format!(
-            "belongs to user {}, who is neither you nor root",
+        return Err(Failure::usage(format!(
+            "{what} `{path}` belongs to user {}, who is neither you nor root",
             stat.st_uid
         ))
-        .with_hint(format!(
-            "check what it says, then `chown {user} {}`",
-            path.display()
-        )));
+        .with_hint(format!("check what it says, then `chown {user} {path}`")));
     }
-    if stat.st_mode & 0o022 != 0 {
+    // In a folder with the sticky bit others can only add, and what they add is theirs.
+    let is_sticky =
+        FileType::from_raw_mode(stat.st_mode).is_dir() && stat.st_mode & Mode::SVTX.bits() != 0;
+    let others = (Mode::WGRP | Mode::WOTH).bits();
+    if stat.st_mode & others != 0 && !is_sticky {
         return Err(
-            fail("can be written by others".to_owned()).with_hint(format!(
-                "check what it says, then `chmod go-w {}`",
-                path.display()
-            )),
+            Failure::usage(format!("{what} `{path}` can be written by others"))
+                .with_hint(format!("check what it says, then `chmod go-w {path}`")),
         );
     }
-    let text = std::io::read_to_string(std::fs::File::from(file))
-        .map_err(|error| fail(format!("cannot be read: {error}")))?;
-    Ok(Some(Config::parse(&text, path)?))
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,14 @@
 //! What can be wrong with a credential. No message quotes the secret.
 
+mod problem;
+
 use std::{io, path::PathBuf};
 
-use fetchhost_policy::{CredentialName, SourceSpec};
+use fetchhost_policy::{CredentialName, Origin, SourceSpec};
+
+use crate::{IdentityError, source::file::FileError};
+
+pub use problem::{AgeProblem, NetrcProblem, Problem, ProgramProblem};
 
 /// Why a credential cannot be had. The run ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -16,43 +22,67 @@ pub enum CredentialError {
         /// The variable that was looked up.
         variable: String,
     },
-    /// The file cannot be opened or read.
-    #[error("credential `{credential}`: cannot read `{}`: {error}", .path.display())]
-    FileUnreadable {
+    /// A file that cannot be read or is not to be trusted.
+    #[error("credential `{credential}`: {error}")]
+    File {
         /// Which credential.
         credential: CredentialName,
-        /// The file as configured.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// What is wrong with the file.
+        error: FileError,
+        /// Whether the configuration may say that others may read it.
+        may_be_insecure: bool,
     },
-    /// The file is a folder, a socket or a block device.
-    #[error("credential `{credential}`: `{}` is not a file", .path.display())]
-    NotAFile {
+    /// An age file that cannot be decrypted.
+    #[error("credential `{credential}`: `{}` {problem}", .path.display())]
+    Age {
         /// Which credential.
         credential: CredentialName,
-        /// The file as configured.
+        /// The encrypted file.
         path: PathBuf,
+        /// What is wrong.
+        problem: AgeProblem,
     },
-    /// The file belongs to somebody who is neither the user nor root.
-    #[error("credential `{credential}`: `{}` belongs to uid {owner}, who is neither you nor root", .path.display())]
-    FileOwner {
+    /// The age identity cannot be had.
+    #[error("credential `{credential}`: {error}")]
+    Identity {
         /// Which credential.
         credential: CredentialName,
-        /// The file as configured.
-        path: PathBuf,
-        /// The owner found.
-        owner: u32,
+        /// What is wrong.
+        error: IdentityError,
     },
-    /// Others than the owner may read or write the file.
-    #[error("credential `{credential}`: `{}` is open to others (mode {mode:04o})", .path.display())]
-    FilePermissions {
+    /// A command or helper that gave no secret.
+    #[error("credential `{credential}`: `{program}` {problem}")]
+    Program {
         /// Which credential.
         credential: CredentialName,
-        /// The file as configured.
+        /// The program, without its arguments.
+        program: String,
+        /// What is wrong.
+        problem: ProgramProblem,
+    },
+    /// A netrc file without a usable entry.
+    #[error("credential `{credential}`: `{}` {problem}", .path.display())]
+    Netrc {
+        /// Which credential.
+        credential: CredentialName,
+        /// The file.
         path: PathBuf,
-        /// The permission bits found.
-        mode: u32,
+        /// What is wrong.
+        problem: NetrcProblem,
+    },
+    /// The process was not started by systemd with credentials.
+    #[error("credential `{credential}`: `$CREDENTIALS_DIRECTORY` names no folder of systemd's")]
+    NoSystemd {
+        /// Which credential.
+        credential: CredentialName,
+    },
+    /// There is no home to look for a file in.
+    #[error("credential `{credential}`: there is no home folder to look for `{file}` in")]
+    NoHome {
+        /// Which credential.
+        credential: CredentialName,
+        /// The file.
+        file: &'static str,
     },
     /// What the source holds cannot be used as a secret.
     #[error("credential `{credential}`: the content of `{from}` {problem}")]
@@ -64,6 +94,17 @@ pub enum CredentialError {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// It was asked for an origin that it is not for. The broker refuses that earlier.
+    #[error("credential `{credential}` is not for `{origin}`")]
+    NotForOrigin {
+        /// Which credential.
+        credential: CredentialName,
+        /// The origin.
+        origin: Origin,
+    },
+    /// The scheme `basic` without a user name. The configuration refuses that earlier.
+    #[error("`basic` needs a user name, which the source of the secret does not know")]
+    NoLogin,
     /// A header name in a scheme that HTTP does not know.
     #[error("`{name}` is not the name of an HTTP header")]
     HeaderName {
@@ -79,32 +120,6 @@ pub enum CredentialError {
     },
 }
 
-/// What is wrong with the content of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// Nothing there, or only line ends.
-    #[error("is empty")]
-    Empty,
-    /// More than one line.
-    #[error("has several lines, and a secret is one line")]
-    SeveralLines,
-    /// NUL, escape, tab and the like.
-    #[error("has a control character in it")]
-    ControlCharacter,
-    /// White space that HTTP would strip.
-    #[error("begins or ends with a space")]
-    OuterSpace,
-    /// Characters that a header cannot carry.
-    #[error("has a character outside ASCII in it, which a header cannot carry")]
-    NotAscii,
-    /// Bytes that are not text.
-    #[error("is not UTF-8 text")]
-    NotText,
-    /// Larger than any token.
-    #[error("is larger than 64 KiB, which no token is")]
-    TooLarge,
-}
-
 impl CredentialError {
     /// What the user can do about it.
     #[must_use]
@@ -113,29 +128,45 @@ impl CredentialError {
             Self::VariableMissing { variable, .. } => Some(format!(
                 "set it for this command (`{variable}=… nix-fetchhost …`) or name another source with `--credential SLOT=file:PATH`"
             )),
-            Self::FileUnreadable { error, path, .. } if error.kind() == io::ErrorKind::NotFound => {
-                Some(format!(
-                    "write the secret to `{}` (mode 0600) or correct the `source` of the credential",
-                    path.display()
-                ))
-            }
-            Self::FileUnreadable { .. } | Self::HeaderName { .. } | Self::HeaderValue { .. } => {
-                None
-            }
-            Self::NotAFile { .. } => Some(String::from("name the file that holds the secret")),
-            Self::FileOwner { path, .. } => Some(format!(
-                "whoever owns the file decides what is sent: copy the secret to a file of yours, or `chown` `{}`",
+            Self::File {
+                error: FileError::Unreadable { error, path },
+                ..
+            } if error.kind() == io::ErrorKind::NotFound => Some(format!(
+                "write the secret to `{}` (mode 0600) or correct the `source` of the credential",
                 path.display()
             )),
-            Self::FilePermissions { path, .. } => Some(format!(
-                "run `chmod 600 {path}`, or allow it in the configuration: `source = {{ file = \"{path}\", insecure-permissions = true }}`",
-                path = path.display()
-            )),
+            Self::File {
+                error,
+                may_be_insecure,
+                ..
+            } => error.hint(*may_be_insecure),
+            Self::Age {
+                credential,
+                problem,
+                ..
+            } => problem.hint(credential),
+            Self::Identity { error, .. } => error.hint(),
+            Self::Program {
+                credential,
+                problem,
+                ..
+            } => Some(problem.hint(credential)),
+            Self::Netrc { problem, .. } => problem.hint(),
+            Self::NoSystemd { .. } => Some(
+                "start the unit with `LoadCredential=` or `LoadCredentialEncrypted=`".to_owned(),
+            ),
+            Self::NoHome { .. } => {
+                Some("set `HOME`, or write the path of the file in the configuration".to_owned())
+            }
             Self::Unusable { from, problem, .. } => Some(match problem {
                 Problem::Empty => format!("put the secret into `{from}`"),
                 Problem::SeveralLines => format!("`{from}` must hold the token alone"),
                 _ => format!("check that `{from}` holds the token as the server issued it"),
             }),
+            Self::NotForOrigin { .. }
+            | Self::NoLogin
+            | Self::HeaderName { .. }
+            | Self::HeaderValue { .. } => None,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{CredentialError, Secret};
 ///
 /// # Errors
 /// [`CredentialError::HeaderName`] when the scheme names no valid header,
+/// [`CredentialError::NoLogin`] when it wants a user name that the secret does not bring,
 /// [`CredentialError::HeaderValue`] when the secret cannot be a header's value. (The
 /// [`Keyring`](crate::Keyring) refuses such secrets earlier, and names their source.)
 pub fn header_for(
@@ -25,14 +26,8 @@ pub fn header_for(
             AUTHORIZATION,
             Zeroizing::new(format!("Bearer {}", secret.expose())),
         ),
-        Scheme::Basic { username } => {
-            let pair = Zeroizing::new(format!("{username}:{}", secret.expose()));
-            let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-            (
-                AUTHORIZATION,
-                Zeroizing::new(format!("Basic {}", encoded.as_str())),
-            )
-        }
+        Scheme::Basic { username } => basic(username, secret),
+        Scheme::BasicLogin => basic(secret.login().ok_or(CredentialError::NoLogin)?, secret),
         Scheme::Header { name } => {
             let parsed = HeaderName::try_from(name.as_str())
                 .map_err(|_| CredentialError::HeaderName { name: name.clone() })?;
@@ -43,6 +38,15 @@ pub fn header_for(
         .map_err(|_| CredentialError::HeaderValue { name: name.clone() })?;
     value.set_sensitive(true);
     Ok((name, value))
+}
+
+fn basic(username: &str, secret: &Secret) -> (HeaderName, Zeroizing<String>) {
+    let pair = Zeroizing::new(format!("{username}:{}", secret.expose()));
+    let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+    (
+        AUTHORIZATION,
+        Zeroizing::new(format!("Basic {}", encoded.as_str())),
+    )
 }
 
 #[cfg(test)]
@@ -69,6 +73,20 @@ mod tests {
             let (found, content) = header(&scheme, "t0k");
             assert_eq!((found.as_str(), content.to_str().unwrap()), (name, value));
         }
+    }
+
+    #[test]
+    fn basic_without_a_user_name_takes_the_one_that_came_with_the_secret() {
+        let secret = |login: Option<&str>| {
+            Secret::from(String::from("t0k")).with_login(login.map(str::to_owned))
+        };
+        let (_, value) = header_for(&Scheme::BasicLogin, &secret(Some("gitlab-ci-token"))).unwrap();
+        assert_eq!(
+            value.to_str().unwrap(),
+            "Basic Z2l0bGFiLWNpLXRva2VuOnQwaw=="
+        );
+        let error = header_for(&Scheme::BasicLogin, &secret(None)).unwrap_err();
+        assert!(matches!(error, CredentialError::NoLogin), "{error}");
     }
 
     #[test]

@@ -1,24 +1,41 @@
-//! The keyring: reads each source once, when it is first needed.
+//! The keyring: reads each source when it is first needed, and again when what it gave expires.
 
 use std::{
     ffi::OsString,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
-use fetchhost_policy::{CredentialSpec, Scheme, SourceSpec};
+use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 
-use crate::{CredentialError, Problem, Secret, source};
+use crate::{
+    CredentialError, Secret,
+    secret::leave_no_core_file,
+    source::{self, Surroundings},
+    terminal::SystemTerminal,
+};
 
-type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
-
-/// Reads secrets from their sources and remembers them for the life of the process.
+/// Reads secrets from their sources and remembers them, in memory only, for the life of the process
+/// or until they expire.
 ///
 /// Nothing is read before the first request that needs it, so a credential that is configured but
-/// not used can be broken without harm. A source is read once; a failure is not remembered.
+/// not used can be broken without harm. A source is read once, however many requests want it at the
+/// same time: nobody is asked twice for one passphrase. A failure is not remembered.
 pub struct Keyring {
-    environment: Box<Environment>,
-    known: Mutex<Vec<(SourceSpec, Arc<Secret>)>>,
+    surroundings: Surroundings,
+    known: Mutex<Vec<Known>>,
+    /// Held while a source is read.
+    reading: Mutex<()>,
+}
+
+/// A secret that was read, and what it answers.
+struct Known {
+    source: SourceSpec,
+    /// For sources whose answer depends on the origin and on how it is to be sent.
+    asked: Option<(Origin, Scheme)>,
+    secret: Arc<Secret>,
+    until: Option<SystemTime>,
 }
 
 impl Keyring {
@@ -28,56 +45,106 @@ impl Keyring {
         Self::with_environment(|name| std::env::var_os(name))
     }
 
-    /// A keyring whose `env:` sources are answered by `environment` instead of the process's own.
+    /// A keyring for which `environment` stands in for the process's own: in `env:` sources, and
+    /// where other sources look for the user's files.
     #[must_use]
     pub fn with_environment(
         environment: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
     ) -> Self {
-        Self {
+        Self::with_surroundings(Surroundings {
             environment: Box::new(environment),
-            known: Mutex::new(Vec::new()),
+            terminal: Box::new(SystemTerminal),
+            clock: Box::new(SystemTime::now),
+        })
+    }
+
+    fn with_surroundings(surroundings: Surroundings) -> Self {
+        Self {
+            surroundings,
+            known: Mutex::default(),
+            reading: Mutex::default(),
         }
     }
 
-    /// The secret that `spec` names, from memory or from its source, without the line ends at its
-    /// end. May block on the file system.
+    /// The secret that `spec` names for `origin`, from memory or from its source. Blocks: on the
+    /// file system, on a program, on the user at the terminal.
     ///
     /// # Errors
     /// [`CredentialError`] when the source cannot be read, is not to be trusted, or holds nothing
     /// that `spec`'s scheme could send. No error quotes the content.
-    pub fn resolve(&self, spec: &CredentialSpec) -> Result<Arc<Secret>, CredentialError> {
-        let secret = match self.remembered(&spec.source) {
+    pub fn resolve(
+        &self,
+        spec: &CredentialSpec,
+        origin: &Origin,
+    ) -> Result<Arc<Secret>, CredentialError> {
+        // The broker permits no other; a mistake there must not cost a token.
+        if !spec.is_for(origin) {
+            return Err(CredentialError::NotForOrigin {
+                credential: spec.name.clone(),
+                origin: origin.clone(),
+            });
+        }
+        let secret = match self.remembered(spec, origin) {
             Some(secret) => secret,
-            None => self.read(spec)?,
+            None => {
+                let _one_at_a_time = lock(&self.reading);
+                // Somebody else may have read it while this waited.
+                match self.remembered(spec, origin) {
+                    Some(secret) => secret,
+                    None => self.read(spec, origin)?,
+                }
+            }
         };
-        check(secret.expose(), &spec.scheme).map_err(|problem| CredentialError::Unusable {
-            credential: spec.name.clone(),
-            from: spec.source.clone(),
-            problem,
-        })?;
+        secret
+            .check(&spec.scheme)
+            .map_err(|problem| CredentialError::Unusable {
+                credential: spec.name.clone(),
+                from: spec.source.clone(),
+                problem,
+            })?;
         Ok(secret)
     }
 
-    fn remembered(&self, source: &SourceSpec) -> Option<Arc<Secret>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
+    fn remembered(&self, spec: &CredentialSpec, origin: &Origin) -> Option<Arc<Secret>> {
+        let now = (self.surroundings.clock)();
+        lock(&self.known)
             .iter()
-            .find(|(seen, _)| seen == source)
-            .map(|(_, secret)| Arc::clone(secret))
+            .find(|known| known.answers(spec, origin))
+            .filter(|known| known.until.is_none_or(|until| now < until))
+            .map(|known| Arc::clone(&known.secret))
     }
 
-    fn read(&self, spec: &CredentialSpec) -> Result<Arc<Secret>, CredentialError> {
-        let user = rustix::process::geteuid().as_raw();
-        let mut content = source::read(spec, &*self.environment, user)?;
-        let kept = content.trim_end_matches(['\n', '\r']).len();
-        content.truncate(kept);
-        let secret = Arc::new(Secret::from(content));
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((spec.source.clone(), Arc::clone(&secret)));
+    fn read(&self, spec: &CredentialSpec, origin: &Origin) -> Result<Arc<Secret>, CredentialError> {
+        leave_no_core_file();
+        let found = source::read(spec, origin, &self.surroundings)?;
+        let secret = Arc::new(found.secret);
+        let mut known = lock(&self.known);
+        known.retain(|known| !known.answers(spec, origin));
+        known.push(Known {
+            source: spec.source.clone(),
+            asked: asked(spec, origin),
+            secret: Arc::clone(&secret),
+            until: found.until,
+        });
         Ok(secret)
     }
+}
+
+impl Known {
+    fn answers(&self, spec: &CredentialSpec, origin: &Origin) -> bool {
+        self.source == spec.source && self.asked == asked(spec, origin)
+    }
+}
+
+fn asked(spec: &CredentialSpec, origin: &Origin) -> Option<(Origin, Scheme)> {
+    spec.source
+        .is_per_origin()
+        .then(|| (origin.clone(), spec.scheme.clone()))
+}
+
+/// What is locked here is whole at every moment, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Keyring {
@@ -92,257 +159,5 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Whether `secret` can be sent the way `scheme` says: the table at the top of this crate.
-fn check(secret: &str, scheme: &Scheme) -> Result<(), Problem> {
-    if secret.is_empty() {
-        return Err(Problem::Empty);
-    }
-    if secret.contains(['\n', '\r']) {
-        return Err(Problem::SeveralLines);
-    }
-    if secret.chars().any(char::is_control) {
-        return Err(Problem::ControlCharacter);
-    }
-    // A password travels as base64 and may hold any text.
-    if matches!(scheme, Scheme::Basic { .. }) {
-        return Ok(());
-    }
-    if !secret.is_ascii() {
-        return Err(Problem::NotAscii);
-    }
-    if secret.starts_with(' ') || secret.ends_with(' ') {
-        return Err(Problem::OuterSpace);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::{ffi::OsStringExt, fs::PermissionsExt},
-        path::{Path, PathBuf},
-        sync::atomic::{AtomicUsize, Ordering},
-    };
-
-    use super::*;
-
-    const CANARY: &str = "canary-5ecret";
-
-    fn spec(source: SourceSpec, scheme: Scheme) -> CredentialSpec {
-        CredentialSpec {
-            name: "work".parse().unwrap(),
-            source,
-            scheme,
-            origins: vec!["https://gitlab.example.com".parse().unwrap()],
-        }
-    }
-
-    fn variable(scheme: Scheme) -> CredentialSpec {
-        spec(SourceSpec::Env(String::from("TOKEN")), scheme)
-    }
-
-    fn file(path: &Path, insecure_permissions: bool) -> CredentialSpec {
-        let path = path.to_owned();
-        spec(
-            SourceSpec::File {
-                path,
-                insecure_permissions,
-            },
-            Scheme::Bearer,
-        )
-    }
-
-    /// What the keyring makes of `content` in a variable.
-    fn of(content: &[u8], scheme: Scheme) -> Result<String, CredentialError> {
-        let content = content.to_vec();
-        let keyring = Keyring::with_environment(move |_| Some(OsString::from_vec(content.clone())));
-        keyring
-            .resolve(&variable(scheme))
-            .map(|secret| secret.expose().to_owned())
-    }
-
-    fn write(folder: &tempfile::TempDir, content: &[u8], mode: u32) -> PathBuf {
-        let path = folder.path().join("token");
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
-
-    fn problem(error: &CredentialError) -> Problem {
-        match error {
-            CredentialError::Unusable { problem, .. } => *problem,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn line_ends_at_the_end_are_trimmed_and_nothing_else() {
-        for content in ["token", "token\n", "token\r\n", "token\n\n"] {
-            assert_eq!(of(content.as_bytes(), Scheme::Bearer).unwrap(), "token");
-        }
-        let basic = Scheme::Basic {
-            username: String::from("me"),
-        };
-        assert_eq!(of(b" pass word \n", basic).unwrap(), " pass word ");
-    }
-
-    #[test]
-    fn content_that_cannot_be_sent_is_refused_without_being_shown() {
-        let table: [(&[u8], Problem); 10] = [
-            (b"", Problem::Empty),
-            (b"\n\r\n", Problem::Empty),
-            (b"canary\n5ecret", Problem::SeveralLines),
-            (b"canary\rX: y", Problem::SeveralLines),
-            (b"canary\0", Problem::ControlCharacter),
-            (b"canary\x1b[31m", Problem::ControlCharacter),
-            (b" canary", Problem::OuterSpace),
-            (b"canary ", Problem::OuterSpace),
-            ("canary\u{fc}".as_bytes(), Problem::NotAscii),
-            (b"canary\xff", Problem::NotText),
-        ];
-        for (content, expected) in table {
-            let error = of(content, Scheme::Bearer).unwrap_err();
-            assert_eq!(problem(&error), expected, "{content:?}");
-            let shown = format!("{error} {error:?} {:?}", error.hint());
-            assert!(
-                !shown.contains("canary") && shown.contains("`env:TOKEN`"),
-                "{shown}"
-            );
-            assert!(shown.contains("`work`"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn a_password_may_be_any_text_since_it_travels_as_base64() {
-        let basic = Scheme::Basic {
-            username: String::from("me"),
-        };
-        assert_eq!(of("pä ss".as_bytes(), basic.clone()).unwrap(), "pä ss");
-        assert_eq!(
-            problem(&of(b"a\nb", basic).unwrap_err()),
-            Problem::SeveralLines
-        );
-    }
-
-    #[test]
-    fn a_missing_variable_says_what_to_set() {
-        let error = Keyring::with_environment(|_| None)
-            .resolve(&variable(Scheme::Bearer))
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "credential `work`: the environment variable `TOKEN` is not set"
-        );
-        assert!(error.hint().unwrap().contains("`TOKEN=… nix-fetchhost …`"));
-    }
-
-    #[test]
-    fn a_file_of_mine_that_only_i_can_read_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        for mode in [0o600, 0o400] {
-            let path = write(&folder, b"token\n", mode);
-            assert_eq!(
-                Keyring::new()
-                    .resolve(&file(&path, false))
-                    .unwrap()
-                    .expose(),
-                "token"
-            );
-            fs::remove_file(path).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_is_refused_unless_the_user_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
-            let path = write(&folder, CANARY.as_bytes(), mode);
-            let error = Keyring::new().resolve(&file(&path, false)).unwrap_err();
-            assert!(
-                matches!(error, CredentialError::FilePermissions { .. }),
-                "{error}"
-            );
-            assert!(
-                error.to_string().contains(&format!("mode {mode:04o}")),
-                "{error}"
-            );
-            let hint = error.hint().unwrap();
-            assert!(
-                hint.contains("chmod 600") && hint.contains("insecure-permissions = true"),
-                "{hint}"
-            );
-            assert_eq!(
-                Keyring::new().resolve(&file(&path, true)).unwrap().expose(),
-                CANARY
-            );
-        }
-    }
-
-    #[test]
-    fn a_file_of_somebody_else_is_refused_whatever_the_user_says() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = write(&folder, CANARY.as_bytes(), 0o600);
-        // Only root can give a file away; root's own files are trusted by everybody.
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        std::os::unix::fs::chown(&path, Some(54321), None).unwrap();
-        for insecure in [false, true] {
-            let error = Keyring::new().resolve(&file(&path, insecure)).unwrap_err();
-            assert!(
-                matches!(error, CredentialError::FileOwner { owner: 54321, .. }),
-                "{error}"
-            );
-            assert!(error.hint().unwrap().contains("chown"));
-        }
-    }
-
-    #[test]
-    fn a_link_is_judged_by_the_file_that_it_leads_to() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = write(&folder, CANARY.as_bytes(), 0o644);
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        let error = Keyring::new().resolve(&file(&link, false)).unwrap_err();
-        assert!(
-            matches!(error, CredentialError::FilePermissions { .. }),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn folders_missing_files_and_huge_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = Keyring::new()
-            .resolve(&file(folder.path(), true))
-            .unwrap_err();
-        assert!(matches!(error, CredentialError::NotAFile { .. }), "{error}");
-        let missing = folder.path().join("missing");
-        let error = Keyring::new().resolve(&file(&missing, false)).unwrap_err();
-        assert!(
-            matches!(error, CredentialError::FileUnreadable { .. }),
-            "{error}"
-        );
-        assert!(error.hint().unwrap().contains("mode 0600"));
-        let path = write(&folder, &vec![b'a'; 64 * 1024 + 1], 0o600);
-        let error = Keyring::new().resolve(&file(&path, false)).unwrap_err();
-        assert_eq!(problem(&error), Problem::TooLarge);
-    }
-
-    #[test]
-    fn a_source_is_read_once_and_a_failure_is_tried_again() {
-        let reads = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&reads);
-        let keyring = Keyring::with_environment(move |_| {
-            (counted.fetch_add(1, Ordering::SeqCst) > 0).then(|| CANARY.into())
-        });
-        let spec = variable(Scheme::Bearer);
-        assert!(keyring.resolve(&spec).is_err());
-        for _ in 0..3 {
-            assert_eq!(keyring.resolve(&spec).unwrap().expose(), CANARY);
-        }
-        assert_eq!(reads.load(Ordering::SeqCst), 2);
-        assert!(!format!("{keyring:?}").contains("canary"));
-    }
-}
+mod tests;

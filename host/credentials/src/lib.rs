@@ -7,16 +7,22 @@
 //! **The rule.** A secret is one type, [`Secret`], that can be neither printed nor serialised and
 //! that is wiped when it is dropped. It is read only by the [`Keyring`], from the source that the
 //! user's configuration or command line names, at the moment when a request needs it. It leaves this
-//! crate as a header marked sensitive ([`header_for`]), and no error quotes it.
+//! crate as a header marked sensitive ([`header_for`]), and no error quotes it. From the first
+//! secret on, the process leaves no core file.
 //!
 //! | source | accepted | refused |
 //! |---|---|---|
 //! | `env:NAME` | set, UTF-8 | unset (the message says what to set), not UTF-8 |
 //! | `file:PATH` | owned by the user or root, mode `0600` or stricter; any mode with `insecure-permissions` | other owners always; group or other access; folders; more than 64 KiB |
+//! | `age:PATH` | armored or binary, to an X25519 identity of the user, or with a passphrase typed on the terminal | files that others own or can write; no terminal for a passphrase; identities that others can read |
+//! | `command` | what the program prints, within its time | any exit status but 0, more than 64 KiB; its stderr is never read |
+//! | `helper` | the one header that the scheme names, not yet expired | other headers are dropped; several values; answers that are not the protocol's |
+//! | `netrc` | the entry whose machine is the origin's host, letter for letter | `default`, unless `use-default`; several entries without a user name to choose by; words that no netrc has |
+//! | `systemd:NAME` | a file of `$CREDENTIALS_DIRECTORY` | names that lead elsewhere |
 //!
 //! | content | verdict |
 //! |---|---|
-//! | `token`, `token\n`, `token\r\n` | `token`: line ends at the end are trimmed |
+//! | `token`, `token\n`, `token\r\n` | `token`: line ends at the end are trimmed (of files and programs) |
 //! | empty, or only line ends | refused |
 //! | several lines | refused: probably another kind of file |
 //! | control characters, NUL | refused |
@@ -25,13 +31,20 @@
 
 #![forbid(unsafe_code)]
 
+mod content;
 mod error;
 mod header;
+mod identity;
 mod keyring;
 mod secret;
 mod source;
+mod terminal;
+mod timestamp;
 
-pub use error::{CredentialError, Problem};
+pub use error::{AgeProblem, CredentialError, NetrcProblem, Problem, ProgramProblem};
 pub use header::header_for;
+pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;
 pub use secret::Secret;
+pub use source::file::FileError;
+pub use terminal::ask_hidden;

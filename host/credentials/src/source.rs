@@ -1,98 +1,143 @@
 //! The sources themselves. Each returns the raw text; the keyring judges its content.
 
-use std::{
-    ffi::OsString,
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    path::Path,
-};
+mod age;
+pub(crate) mod file;
+mod helper;
+mod netrc;
+mod program;
 
-use fetchhost_policy::{CredentialName, CredentialSpec, SourceSpec};
+use std::{ffi::OsString, path::PathBuf, time::SystemTime};
+
+use fetchhost_policy::{CredentialSpec, Origin, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{CredentialError, Problem};
+use crate::{CredentialError, Problem, Secret, terminal::Terminal};
+use file::{FileError, Trust, read_file};
 
 /// No token is larger; a file that is was named by mistake.
-const MAX_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
-/// Permission bits that let anybody but the owner read, write or execute.
-const OTHERS: u32 = 0o077;
+pub(crate) type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+type Clock = dyn Fn() -> SystemTime + Send + Sync;
 
-/// What the spec's source holds, whole.
+/// Where sources look and whom they ask.
+pub(crate) struct Surroundings {
+    pub(crate) environment: Box<Environment>,
+    pub(crate) terminal: Box<dyn Terminal>,
+    pub(crate) clock: Box<Clock>,
+}
+
+impl Surroundings {
+    fn user(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// `$VARIABLE` as an absolute path.
+    fn folder(&self, variable: &str) -> Option<PathBuf> {
+        (self.environment)(variable)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    }
+}
+
+/// What a source gave.
+pub(crate) struct Found {
+    pub(crate) secret: Secret,
+    /// Until when it may be used again without asking the source; `None`: for ever.
+    pub(crate) until: Option<SystemTime>,
+}
+
+/// What the spec's source holds for `origin`.
 pub(crate) fn read(
     spec: &CredentialSpec,
-    environment: &dyn Fn(&str) -> Option<OsString>,
-    user: u32,
-) -> Result<Zeroizing<String>, CredentialError> {
-    let bytes = match &spec.source {
+    origin: &Origin,
+    surroundings: &Surroundings,
+) -> Result<Found, CredentialError> {
+    let for_ever = |secret| Found {
+        secret,
+        until: None,
+    };
+    match &spec.source {
         SourceSpec::Env(variable) => {
-            let value = environment(variable).ok_or_else(|| CredentialError::VariableMissing {
-                credential: spec.name.clone(),
-                variable: variable.clone(),
+            let value = (surroundings.environment)(variable).ok_or_else(|| {
+                CredentialError::VariableMissing {
+                    credential: spec.name.clone(),
+                    variable: variable.clone(),
+                }
             })?;
-            Zeroizing::new(value.into_encoded_bytes())
+            text(spec, Zeroizing::new(value.into_encoded_bytes())).map(for_ever)
         }
         SourceSpec::File {
             path,
             insecure_permissions,
-        } => file(&spec.name, path, *insecure_permissions, user)?,
-    };
+        } => {
+            let trust = Trust::private_unless(*insecure_permissions);
+            let content = read_file(path, trust, surroundings.user(), MAX_BYTES)
+                .map_err(|error| refuse_file(spec, error, true))?;
+            text(spec, content).map(for_ever)
+        }
+        SourceSpec::Age(path) => {
+            let content = age::read(spec, path, surroundings)?;
+            text(spec, content).map(for_ever)
+        }
+        SourceSpec::Systemd(name) => {
+            let folder = surroundings
+                .folder("CREDENTIALS_DIRECTORY")
+                .ok_or_else(|| CredentialError::NoSystemd {
+                    credential: spec.name.clone(),
+                })?;
+            // The folder is the unit's own, and an access list shows as a mode for the group.
+            let path = folder.join(name);
+            let content = read_file(&path, Trust::Owner, surroundings.user(), MAX_BYTES)
+                .map_err(|error| refuse_file(spec, error, false))?;
+            text(spec, content).map(for_ever)
+        }
+        SourceSpec::Command { program, refresh } => {
+            let content = program::run(program, &[], None)
+                .map_err(|problem| program::refuse(spec, program, problem))?;
+            let until = refresh.and_then(|refresh| (surroundings.clock)().checked_add(refresh));
+            text(spec, content).map(|secret| Found { secret, until })
+        }
+        SourceSpec::Helper(program) => helper::read(spec, program, origin, surroundings)
+            .map_err(|problem| program::refuse(spec, program, problem)),
+        SourceSpec::Netrc {
+            path,
+            use_default,
+            insecure_permissions,
+        } => {
+            let trust = Trust::private_unless(*insecure_permissions);
+            netrc::read(
+                spec,
+                path.as_deref(),
+                *use_default,
+                trust,
+                origin,
+                surroundings,
+            )
+            .map(for_ever)
+        }
+    }
+}
+
+/// `content` as text, without the line ends at its end.
+fn text(spec: &CredentialSpec, content: Zeroizing<Vec<u8>>) -> Result<Secret, CredentialError> {
     let unusable = |problem| CredentialError::Unusable {
         credential: spec.name.clone(),
         from: spec.source.clone(),
         problem,
     };
-    if bytes.len() > MAX_BYTES {
+    if content.len() > MAX_BYTES {
         return Err(unusable(Problem::TooLarge));
     }
-    let text = str::from_utf8(&bytes).map_err(|_| unusable(Problem::NotText))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    let text = str::from_utf8(&content).map_err(|_| unusable(Problem::NotText))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    Ok(Secret::from(Zeroizing::new(text.to_owned())))
 }
 
-/// Up to one byte more than [`MAX_BYTES`] of a file that nobody but `user` or root could have
-/// written. Links are followed (that is how secret managers lay files out) and the opened file is
-/// judged, so it cannot be swapped between the check and the read. A pipe is a file too:
-/// `file:/dev/fd/63` is what `<(command)` becomes.
-fn file(
-    credential: &CredentialName,
-    path: &Path,
-    insecure_permissions: bool,
-    user: u32,
-) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
-    let unreadable = |error: io::Error| CredentialError::FileUnreadable {
-        credential: credential.clone(),
-        path: path.to_owned(),
+fn refuse_file(spec: &CredentialSpec, error: FileError, may_be_insecure: bool) -> CredentialError {
+    CredentialError::File {
+        credential: spec.name.clone(),
         error,
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() && !metadata.file_type().is_fifo() {
-        return Err(CredentialError::NotAFile {
-            credential: credential.clone(),
-            path: path.to_owned(),
-        });
+        may_be_insecure,
     }
-    let owner = metadata.uid();
-    if owner != user && owner != 0 {
-        return Err(CredentialError::FileOwner {
-            credential: credential.clone(),
-            path: path.to_owned(),
-            owner,
-        });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & OTHERS != 0 && !insecure_permissions {
-        return Err(CredentialError::FilePermissions {
-            credential: credential.clone(),
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    Ok(content)
 }

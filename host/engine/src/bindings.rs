@@ -10,6 +10,6 @@ wasmtime::component::bindgen!({
         "nix-fetchhost:fetcher/http.request": crate::host::http::Request,
         "nix-fetchhost:fetcher/http.response": crate::host::response::Response,
         "nix-fetchhost:fetcher/artifact.blob": crate::host::artifact::Blob,
-        "nix-fetchhost:fetcher/artifact.plan": crate::plan::Plan,
+        "nix-fetchhost:fetcher/artifact.plan": crate::host::artifact::Planned,
     },
 });

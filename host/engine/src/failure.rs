@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fetchhost_policy::describe::DescribeError;
-use fetchhost_policy::{Denial, Overrun};
+use fetchhost_policy::{CredentialName, Denial, Origin, Overrun};
 use fetchhost_transport::TransportError;
 
 use crate::imports::Version;
@@ -242,6 +242,13 @@ pub enum Misbehaviour {
     },
     /// Using the host while describing itself.
     NotWhileDescribing,
+    /// Being about to read a credential: a server sent it back.
+    EchoedSecret {
+        /// The server.
+        origin: Origin,
+        /// Which credential.
+        credential: CredentialName,
+    },
     /// Setting a request header that only the host sets.
     Header {
         /// The header's name.
@@ -270,6 +277,12 @@ impl fmt::Display for Misbehaviour {
             }
             Self::NotWhileDescribing => {
                 f.write_str("the module used the host, which it may in `fetch` only")
+            }
+            Self::EchoedSecret { origin, credential } => {
+                write!(
+                    f,
+                    "`{origin}` sent credential `{credential}` back, where the module would have read it"
+                )
             }
             Self::Header { name } => {
                 write!(
@@ -302,6 +315,9 @@ impl Misbehaved {
     pub fn hint(&self) -> Option<String> {
         match &self.what {
             Misbehaviour::Limit(overrun) => overrun.hint(),
+            Misbehaviour::EchoedSecret { credential, .. } => Some(format!(
+                "a page that shows its visitors' headers is not for `{credential}`: leave its path out of the grant, and renew the credential if others can see that page"
+            )),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@
 //! | `limits.rs`, `session.rs`, `progress.rs` | how much it may use, and for how long |
 //! | `cache.rs`, `compile.rs` | where native code may come from |
 //! | `host/` | what its calls do, and what it is told when they fail |
+//! | `echo.rs` | whether an answer sends a credential back |
 //! | `verdict.rs` | which story the user reads when a fetch fails |
 
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ mod cache;
 mod capture;
 mod compile;
 mod config;
+mod echo;
 mod engine;
 mod failure;
 mod host;

@@ -106,7 +106,10 @@ impl Module {
         let (mut table, fetch) = store.into_data().into_parts();
         let verdict = fetch.map(|fetch| fetch.verdict).unwrap_or_default();
         match outcome {
-            Ok(Ok(plan)) => table.delete(plan).map_err(|error| host(error.into())),
+            Ok(Ok(plan)) => match table.delete(plan) {
+                Ok(planned) => Ok(planned.plan),
+                Err(error) => Err(host(error.into())),
+            },
             Ok(Err(error)) => {
                 let word = error.kind.clone();
                 Err(verdict.of_report(&word, reported(error)))

@@ -8,9 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fetchhost_policy::{Broker, Limit, Limits, SlotName};
 use fetchhost_transport as transport;
 
+use crate::echo::Echo;
 use crate::progress::Progress;
 use crate::trap::Stop;
 use crate::verdict::Verdict;
+
+/// What a call of a host function counts as, in the engine's fuel units: about as many instructions as
+/// the cheapest call takes. A guest burns no fuel while the host works for it, so one that does nothing
+/// but call would go on for a minute. A tree of a million entries stays possible.
+const FUEL_PER_CALL: u64 = 5_000;
 
 /// What one fetch may use. A session serves one call of [`Module::fetch`](crate::Module::fetch).
 pub struct Session {
@@ -56,10 +62,12 @@ pub(crate) struct Fetch {
     pub(crate) progress: Arc<Progress>,
     pub(crate) verdict: Verdict,
     pub(crate) spooled: Arc<Spooled>,
+    pub(crate) echo: Echo,
+    called: u64,
     requests: u64,
     read: u64,
     logged: u64,
-    held: u64,
+    held: Arc<AtomicU64>,
 }
 
 impl Fetch {
@@ -73,11 +81,23 @@ impl Fetch {
             slots,
             progress: Arc::new(Progress::new()),
             verdict: Verdict::default(),
+            echo: Echo::default(),
+            called: 0,
             requests: 0,
             read: 0,
             logged: 0,
-            held: 0,
+            held: Arc::default(),
         }
+    }
+
+    /// Counts a call of a host function. The fuel that the guest itself burns is counted apart.
+    pub(crate) fn count_call(&mut self) -> Result<(), Stop> {
+        spend(
+            &mut self.called,
+            FUEL_PER_CALL,
+            Limit::Fuel,
+            &self.session.limits,
+        )
     }
 
     /// Counts a request.
@@ -105,17 +125,55 @@ impl Fetch {
         )
     }
 
-    /// Counts bytes that the guest leaves with the host: URLs, headers, bodies, contents, paths.
+    /// Counts bytes that the guest leaves with the host (URLs, headers, bodies, contents, paths)
+    /// until what is returned is dropped.
     ///
     /// They leave the guest's memory, where they are bounded, and would not be bounded here.
-    /// What was given back counts on: nothing but an attack leaves that much.
-    pub(crate) fn count_held(&mut self, bytes: usize) -> Result<(), Stop> {
-        spend(
-            &mut self.held,
-            bytes as u64,
-            Limit::Memory,
-            &self.session.limits,
-        )
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Held, Stop> {
+        let mut held = Held {
+            bytes: 0,
+            all: Arc::clone(&self.held),
+        };
+        held.grow(bytes, &self.session.limits)?;
+        Ok(held)
+    }
+}
+
+/// Bytes in the host's memory that belong to something of the guest's. Dropped along with it.
+pub(crate) struct Held {
+    bytes: u64,
+    /// The bytes of everything that the guest has left.
+    all: Arc<AtomicU64>,
+}
+
+impl Held {
+    /// Counts more bytes.
+    pub(crate) fn grow(&mut self, bytes: usize, limits: &Limits) -> Result<(), Stop> {
+        let more = bytes as u64;
+        let before = self.all.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+        if before.saturating_add(more) > limits.memory {
+            return Err(limits.overrun(Limit::Memory).into());
+        }
+        Ok(())
+    }
+
+    /// Counts fewer bytes.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let fewer = self.bytes.min(bytes as u64);
+        self.bytes -= fewer;
+        self.all.fetch_sub(fewer, Ordering::Relaxed);
+    }
+
+    /// Takes over what `other` counts.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -38,13 +38,21 @@ pub(crate) struct Host {
 
 impl Host {
     /// The fetch that the guest runs for. While a module describes itself there is none, and it has
-    /// to do without.
+    /// to do without. Every host function asks for it, and so every call counts.
     pub(crate) fn fetch(&mut self) -> Result<&mut Fetch, Stop> {
-        self.fetch.as_mut().ok_or(Stop::NotWhileDescribing)
+        let (_, fetch) = self.parts()?;
+        Ok(fetch)
     }
 
     /// Resources and fetch at once, for functions that need both.
     pub(crate) fn parts(&mut self) -> Result<(&mut ResourceTable, &mut Fetch), Stop> {
+        let (table, fetch) = self.parts_again()?;
+        fetch.count_call()?;
+        Ok((table, fetch))
+    }
+
+    /// The same for a second look in one call, which counts once.
+    pub(crate) fn parts_again(&mut self) -> Result<(&mut ResourceTable, &mut Fetch), Stop> {
         let fetch = self.fetch.as_mut().ok_or(Stop::NotWhileDescribing)?;
         Ok((&mut self.table, fetch))
     }

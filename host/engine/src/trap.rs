@@ -1,6 +1,6 @@
 //! From what wasmtime says to what the user reads.
 
-use fetchhost_policy::{Limit, Limits, Overrun};
+use fetchhost_policy::{CredentialName, Limit, Limits, Origin, Overrun};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -23,6 +23,11 @@ pub(crate) enum Stop {
     Forbidden { function: String },
     #[error("used the host while describing itself")]
     NotWhileDescribing,
+    #[error("`{origin}` sent credential `{credential}` back")]
+    Echoed {
+        origin: Origin,
+        credential: CredentialName,
+    },
 }
 
 /// Explains why a guest call ended.
@@ -41,6 +46,10 @@ fn what(error: &wasmtime::Error, limits: &Limits) -> Misbehaviour {
                 function: shown(function),
             },
             Stop::NotWhileDescribing => Misbehaviour::NotWhileDescribing,
+            Stop::Echoed { origin, credential } => Misbehaviour::EchoedSecret {
+                origin: origin.clone(),
+                credential: credential.clone(),
+            },
         };
     }
     if matches!(error.downcast_ref(), Some(Trap::OutOfFuel)) {

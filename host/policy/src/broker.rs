@@ -28,10 +28,15 @@
 //! | on from there | the same, and never a credential again |
 //! | from there back to where it started | judged like a request, but no credential |
 //!
+//! Before all of this, and whatever grants it, an origin that the administrator
+//! denies is refused, as a request and as the end of a redirect. Where the
+//! administrator turned consent off, the command line grants nothing.
+//!
 //! Private addresses and plain `http` need the origin written exactly by the
 //! user, for requests and redirects alike ([`crate::address`]).
 
 mod bind;
+mod connection;
 mod denial;
 mod explain;
 mod hint;
@@ -47,8 +52,8 @@ use crate::address::AddressRule;
 use crate::config::Config;
 use crate::describe::{FetcherDescription, Needs, SlotDescription};
 use crate::{
-    CredentialName, CredentialSpec, Grant, Method, ModuleId, Origin, SlotName, builtin,
-    consent::Consent,
+    ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Method, ModuleId, Origin,
+    Provenance, SlotName, builtin, consent::Consent,
 };
 
 pub use bind::PolicyError;
@@ -70,9 +75,15 @@ pub struct Broker {
     /// The configuration's grants for this module.
     grants: Vec<Grant>,
     credentials: BTreeMap<CredentialName, Arc<CredentialSpec>>,
+    certificates: BTreeMap<CredentialName, Arc<ClientCertificate>>,
     allow_metadata: bool,
+    deny: Vec<Deny>,
+    /// Where the administrator locked the configuration.
+    locked: Option<Provenance>,
     /// Whether there is a command line to consent by.
     has_consent: bool,
+    /// Where the administrator turned the consent of this command line off.
+    no_consent: Option<Provenance>,
     typed: Vec<Origin>,
     /// The built-in fetcher's own origin, when none was typed.
     default: Option<Origin>,
@@ -86,7 +97,9 @@ impl Broker {
     ///
     /// # Errors
     /// When a `--credential` does not fit the fetcher, the configuration or the
-    /// granted origins, or when the configuration does not fit itself.
+    /// granted origins, when `--allow` or `--credential` are given although the
+    /// administrator turned consent by the command line off, or when the
+    /// configuration does not fit itself.
     pub fn new(
         module: ModuleId,
         fetcher: impl Into<String>,
@@ -95,6 +108,7 @@ impl Broker {
         consent: Option<&Consent>,
     ) -> Result<Self, PolicyError> {
         config.check()?;
+        let (consent, no_consent) = bind::consent(config, consent)?;
         let mut typed = consent
             .map(|consent| consent.typed_origins.clone())
             .unwrap_or_default();
@@ -118,7 +132,15 @@ impl Broker {
                 .cloned()
                 .collect(),
             credentials,
+            certificates: config
+                .certificates
+                .iter()
+                .map(|(name, spec)| (name.clone(), Arc::new(spec.clone())))
+                .collect(),
             allow_metadata: config.allow_metadata,
+            deny: config.deny.clone(),
+            locked: config.locked().cloned(),
+            no_consent,
             has_consent: consent.is_some(),
             typed,
             default,
@@ -164,6 +186,7 @@ impl Broker {
         has_body: bool,
     ) -> Result<Permit, Denial> {
         let target = Target::of(url).map_err(|reason| self.refuse_url(url, &reason))?;
+        self.check_denied(&target.origin)?;
         if has_body && method.is_reading() {
             return Err(self.refuse_body(method));
         }
@@ -177,6 +200,8 @@ impl Broker {
         Ok(Permit {
             method,
             start: target.origin.clone(),
+            certificate: self.certificate(method, &target),
+            named: self.names(&target.origin, &target.origin),
             target,
             slot: slot.cloned(),
             credential,
@@ -196,6 +221,7 @@ impl Broker {
         if from.origin().is_https() && !target.origin.is_https() {
             return Err(self.refuse_downgrade(from.origin(), &target.origin));
         }
+        self.check_denied(&target.origin)?;
         let crossed = from.crossed || target.origin != *from.origin();
         let is_exact = if !crossed || target.origin == from.start {
             self.judge(method, &target)?;
@@ -216,8 +242,14 @@ impl Broker {
             .and_then(|slot| self.credential(slot, method, &target))
             // What the first request was not given, no redirect adds.
             .filter(|credential| from.credential.as_ref() == Some(credential));
+        let certificate = self
+            .certificate(method, &target)
+            .filter(|_| !crossed)
+            .filter(|certificate| from.certificate.as_ref() == Some(certificate));
         Ok(Permit {
             method,
+            certificate,
+            named: self.names(&from.start, &target.origin),
             target,
             start: from.start.clone(),
             slot,
@@ -233,6 +265,14 @@ impl Broker {
         self.binding(slot, origin)
             .or_else(|| self.configured(slot, origin).map(|(_, spec)| spec))
             .map(Arc::as_ref)
+    }
+
+    /// Whether the administrator leaves the origin alone.
+    fn check_denied(&self, origin: &Origin) -> Result<(), Denial> {
+        match self.denied_by(origin) {
+            None => Ok(()),
+            Some(deny) => Err(self.refuse_denied(origin, deny)),
+        }
     }
 
     /// Whether the module declares and something grants the request.

@@ -7,15 +7,26 @@
 //!
 //! **The rule.** Every key is known or refused, with its place
 //! (`file:line:column`) and the key that may have been meant. What belongs to
-//! a later version is refused as that: to ignore a `deny` would be unsafe. A
-//! user's file only adds to the administrator's; where both set one limit, the
+//! a later version is refused as that: to ignore a restriction would be unsafe.
+//! A user's file only adds to the administrator's; where both set one limit, the
 //! smaller number holds.
+//!
+//! Three keys are the administrator's alone, and refused in a user's file:
+//!
+//! | key | what it takes away |
+//! |---|---|
+//! | `[[deny]]` | hosts, modules, or hosts for modules; asked before every grant ([`Deny`]) |
+//! | `locked = true` | all of the user's file |
+//! | `argv-consent = false` | all consent by the command line: typed origins, `--allow`, `--credential`, a built-in's own origin |
 
+mod certificate;
 mod credential;
+mod deny;
 mod error;
 mod grant;
 mod limits;
 mod merge;
+mod proxy;
 mod reader;
 mod show;
 
@@ -23,29 +34,28 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::limits::{Limit, Limits};
-use crate::{CredentialName, CredentialSpec, Grant, Provenance};
+use crate::{ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Provenance, Proxies};
 
 pub use error::ConfigError;
 pub(crate) use show::{credential_toml, grant_toml};
 
 use reader::{Source, Table};
 
-/// Keys of later versions at the top of the file.
-const LATER: [&str; 14] = [
+/// Keys at the top of the file.
+const KNOWN: [&str; 8] = [
+    "allow-metadata",
     "argv-consent",
-    "aws",
-    "cache",
+    "credential",
     "deny",
-    "domain",
-    "fetcher",
-    "gateway",
-    "key",
+    "grant",
+    "limits",
     "locked",
-    "memo",
     "proxy",
-    "realise",
-    "sink",
-    "trust",
+];
+
+/// Keys of later versions there.
+const LATER: [&str; 10] = [
+    "aws", "cache", "domain", "fetcher", "gateway", "key", "memo", "realise", "sink", "trust",
 ];
 
 /// What one file says, or two of them merged.
@@ -53,11 +63,21 @@ const LATER: [&str; 14] = [
 pub struct Config {
     /// `[credential.NAME]`
     pub credentials: BTreeMap<CredentialName, CredentialSpec>,
+    /// `[credential.NAME]` with a client certificate.
+    pub certificates: BTreeMap<CredentialName, ClientCertificate>,
     /// `[[grant]]`, in the order of the file, the administrator's first.
     pub grants: Vec<Grant>,
     /// `allow-metadata`: whether an origin that is written exactly may be a
     /// cloud's metadata service.
     pub allow_metadata: bool,
+    /// `[[deny]]`, which only the administrator writes.
+    pub deny: Vec<Deny>,
+    /// `locked`, and where it was written.
+    locked: Option<(bool, Provenance)>,
+    /// `argv-consent`, and where it was written.
+    argv_consent: Option<(bool, Provenance)>,
+    /// `[proxy]`, and where it was written.
+    proxies: Option<(Proxies, Provenance)>,
     /// `[limits]`, where they were set. [`Config::limits`] has them all.
     limits: BTreeMap<Limit, u64>,
     /// Where each credential was written.
@@ -77,15 +97,31 @@ impl Config {
         let source = Source::new(text, file);
         let document = source.document()?;
         let table = Table::root(&source, &document);
-        table.refuse_unknown(&["credential", "grant", "limits", "allow-metadata"], &LATER)?;
+        table.refuse_unknown(&KNOWN, &LATER)?;
+        let switch = |key| -> Result<_, ConfigError> {
+            Ok(table.boolean(key)?.map(|on| (on, table.place_of(key))))
+        };
         let mut config = Self {
             allow_metadata: table.boolean("allow-metadata")?.unwrap_or_default(),
+            locked: switch("locked")?,
+            argv_consent: switch("argv-consent")?,
             ..Self::default()
         };
         if let Some(limits) = table.table("limits")? {
             config.limits = limits::read(&limits)?;
         }
+        for deny in table.array_of_tables("deny")? {
+            config.deny.push(deny::read(&deny)?);
+        }
+        if let Some(proxy) = table.table("proxy")? {
+            config.proxies = Some((proxy::read(&proxy)?, proxy.place()));
+        }
         for (name, credential) in table.tables("credential")? {
+            if let Some(spec) = certificate::read(&name, &credential)? {
+                config.places.insert(spec.name.clone(), credential.place());
+                config.certificates.insert(spec.name.clone(), spec);
+                continue;
+            }
             let spec = credential::read(&name, &credential)?;
             config.places.insert(spec.name.clone(), credential.place());
             config.credentials.insert(spec.name.clone(), spec);
@@ -100,8 +136,8 @@ impl Config {
     /// The administrator's configuration with the user's added to it.
     ///
     /// # Errors
-    /// When both define one credential, when two grants tie, or when a grant
-    /// names a credential that nobody defines or that is for none of the
+    /// When the user's file holds what is the administrator's alone, when both
+    /// define one credential, when two grants tie, or when a grant names a credential that nobody defines or that is for none of the
     /// grant's origins.
     pub fn merge(admin: Self, user: Self) -> Result<Self, ConfigError> {
         merge::merge(admin, user)
@@ -111,6 +147,19 @@ impl Config {
     /// another way.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         merge::check(self)
+    }
+
+    /// Where `locked = true` was written, so that a user's file has no effect.
+    #[must_use]
+    pub fn locked(&self) -> Option<&Provenance> {
+        switched(&self.locked, true)
+    }
+
+    /// Where `argv-consent = false` was written, so that what is typed grants
+    /// nothing.
+    #[must_use]
+    pub fn no_argv_consent(&self) -> Option<&Provenance> {
+        switched(&self.argv_consent, false)
     }
 
     /// The limits of a run: the defaults with what `[limits]` sets.
@@ -123,9 +172,24 @@ impl Config {
         limits
     }
 
+    /// The proxies that the configuration names; `None` when it leaves them to
+    /// the environment.
+    #[must_use]
+    pub fn proxies(&self) -> Option<&Proxies> {
+        self.proxies.as_ref().map(|(proxies, _)| proxies)
+    }
+
     /// Where the credential called `name` was written.
     #[must_use]
     pub fn place_of(&self, name: &CredentialName) -> Option<&Provenance> {
         self.places.get(name)
     }
+}
+
+/// Where a switch was written, when it stands at `position`.
+fn switched(switch: &Option<(bool, Provenance)>, position: bool) -> Option<&Provenance> {
+    switch
+        .as_ref()
+        .filter(|(on, _)| *on == position)
+        .map(|(_, place)| place)
 }

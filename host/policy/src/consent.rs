@@ -121,10 +121,16 @@ impl ArgvCredential {
             slot: slot.clone(),
             error,
         })?;
+        let scheme = match (&source, option) {
+            (ArgvSource::Source(source), Some("basic")) if source.knows_login() => {
+                Some(Scheme::BasicLogin)
+            }
+            (_, option) => option.map(read_option).transpose()?,
+        };
         Ok(Self {
             slot,
             source,
-            scheme: option.map(read_option).transpose()?,
+            scheme,
             origin,
         })
     }
@@ -209,6 +215,15 @@ mod tests {
         assert_eq!(full.origin.unwrap().to_string(), "https://gitlab.lan:8443");
 
         assert_eq!(read("auth=env:A,bearer").scheme, Some(Scheme::Bearer));
+        let netrc = read("auth=netrc,basic");
+        assert_eq!(netrc.source, ArgvSource::Source(SourceSpec::netrc()));
+        assert_eq!(netrc.scheme, Some(Scheme::BasicLogin));
+        for source in ["age:/x/t.age", "systemd:gitlab-token"] {
+            assert_eq!(
+                read(&format!("auth={source}")).source,
+                ArgvSource::Source(source.parse().unwrap())
+            );
+        }
         assert_eq!(
             read("auth=work-gitlab@http://127.0.0.1:8080").source,
             ArgvSource::Configured("work-gitlab".parse().unwrap())
@@ -233,7 +248,8 @@ mod tests {
             ("token=env:A,headr=X", "header=NAME"),
             ("token=env:A,header:X", "header=NAME"),
             ("token=env:A@gitlab.com", "https://"),
-            ("token=age:/x", "config.toml"),
+            ("token=command:/x", "config.toml"),
+            ("token=keyring:x", "config.toml"),
         ] {
             let error = ArgvCredential::parse(text).unwrap_err();
             assert!(error.hint().unwrap().contains(hint), "{text}: {error}");
@@ -242,7 +258,7 @@ mod tests {
             "=env:A",
             "Token=env:A",
             "token=",
-            "token=netrc",
+            "token=helper",
             "token=env:A,",
             "token=env:A,basic",
             "token=env:A,header=Host",

@@ -14,7 +14,8 @@ const GIB: u64 = 1 << 30;
 pub struct Limits {
     /// Memory of one module instance, in bytes.
     pub memory: u64,
-    /// Instructions of one fetch, in the engine's fuel units.
+    /// Instructions of one fetch, in the engine's fuel units. Its calls of the
+    /// host are bounded by the same number, each counting as some thousands.
     pub fuel: u64,
     /// How long one guest call may go without progress.
     pub call_timeout: Duration,

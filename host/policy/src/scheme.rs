@@ -18,6 +18,9 @@ pub enum Scheme {
         /// The user name, without `:` and control characters.
         username: String,
     },
+    /// The same with the user name that the source knows (netrc). In text:
+    /// `basic`; it is read only where such a source is named.
+    BasicLogin,
     /// `NAME: SECRET`.
     Header {
         /// A header that [`headers::can_carry_credential`] allows.
@@ -78,7 +81,7 @@ impl Scheme {
     #[must_use]
     pub fn header_name(&self) -> &str {
         match self {
-            Self::Bearer | Self::Basic { .. } => "Authorization",
+            Self::Bearer | Self::Basic { .. } | Self::BasicLogin => "Authorization",
             Self::Header { name } => name,
         }
     }
@@ -90,6 +93,7 @@ impl Scheme {
         match self {
             Self::Bearer => "bearer".to_owned(),
             Self::Basic { username } => format!("basic={username}"),
+            Self::BasicLogin => "basic".to_owned(),
             Self::Header { name } => format!("header={name}"),
         }
     }
@@ -100,6 +104,7 @@ impl fmt::Display for Scheme {
         match self {
             Self::Bearer => f.write_str("bearer"),
             Self::Basic { username } => write!(f, "basic:{username}"),
+            Self::BasicLogin => f.write_str("basic"),
             Self::Header { name } => write!(f, "header:{name}"),
         }
     }

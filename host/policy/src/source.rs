@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::printable;
 
@@ -10,11 +11,11 @@ use crate::printable;
 const KINDS: [(&str, bool); 10] = [
     ("env", true),
     ("file", true),
-    ("age", false),
-    ("command", false),
-    ("helper", false),
-    ("netrc", false),
-    ("systemd", false),
+    ("age", true),
+    ("command", true),
+    ("helper", true),
+    ("netrc", true),
+    ("systemd", true),
     ("keyring", false),
     ("aws", false),
     ("sso", false),
@@ -26,7 +27,7 @@ pub(crate) fn is_source_kind(word: &str) -> bool {
 }
 
 /// Whether `word` is a kind of source that this version cannot read.
-pub(crate) fn is_later_kind(word: &str) -> bool {
+fn is_later_kind(word: &str) -> bool {
     KINDS.contains(&(word, false))
 }
 
@@ -51,6 +52,61 @@ pub enum SourceSpec {
         /// Whether the file may be readable by group and others.
         insecure_permissions: bool,
     },
+    /// A file that age encrypted, to the user's identity or with a passphrase.
+    Age(PathBuf),
+    /// A program that prints the secret. Only the configuration names one.
+    Command {
+        /// What to run.
+        program: Program,
+        /// How long the secret may be used before the program is run again;
+        /// `None`: as long as this process lives.
+        refresh: Option<Duration>,
+    },
+    /// A credential helper, as Bazel and uv call them: asked for the headers of
+    /// an origin. Only the configuration names one.
+    Helper(Program),
+    /// The password of the origin's host in a netrc file.
+    Netrc {
+        /// The file; `None`: `$NETRC`, else `.netrc` in the user's home.
+        path: Option<PathBuf>,
+        /// Whether a `default` entry may answer for hosts that have none.
+        use_default: bool,
+        /// Whether the file may be readable by group and others.
+        insecure_permissions: bool,
+    },
+    /// A file in the folder that systemd hands to a unit,
+    /// `$CREDENTIALS_DIRECTORY`, by its name.
+    Systemd(String),
+}
+
+/// A program of the user's that is asked for a secret. Its `Debug` shows no
+/// arguments: one may be a secret of another place.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// The program and its arguments, never empty. No shell reads them.
+    pub argv: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Program {
+    /// The time that a program has when nothing else is configured.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// The program's own name, the only part that messages show.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.name())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A text that is no source. The text is not repeated: it may be a secret that
@@ -58,21 +114,31 @@ pub enum SourceSpec {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// Not `KIND:VALUE`.
-    #[error("the source of a credential is written `env:NAME` or `file:PATH`")]
+    #[error(
+        "the source of a credential is written `env:NAME`, `file:PATH`, `age:PATH`, `netrc` or `systemd:NAME`"
+    )]
     Form,
     /// A kind that a later version reads.
     #[error(
-        "a credential from `{0}` is not available in this version; use `env:NAME` or `file:PATH`"
+        "a credential from `{0}` is not available in this version; use `env:NAME`, `file:PATH`, `age:PATH`, `netrc` or `systemd:NAME`"
     )]
     Later(String),
+    /// A kind that does not fit on a command line.
+    #[error("a credential from `{0}` is written in the configuration, not on the command line")]
+    Configured(String),
     /// Not the name of an environment variable.
     #[error(
         "`env:` needs the name of an environment variable: letters, digits and `_`, not starting with a digit"
     )]
     Variable,
     /// Not a path.
-    #[error("`file:` needs the path of a file")]
-    Path,
+    #[error("`{0}:` needs the path of a file")]
+    Path(&'static str),
+    /// Not the name of a systemd credential.
+    #[error(
+        "`systemd:` needs the name of a credential of the unit: letters, digits, `-`, `_` and `.`, not starting with a `.`"
+    )]
+    Systemd,
 }
 
 impl SourceSpec {
@@ -97,21 +163,82 @@ impl SourceSpec {
     /// # Errors
     /// When `path` is empty or holds a NUL.
     pub fn file(path: &str) -> Result<Self, SourceError> {
-        if path.is_empty() || path.contains('\0') {
-            return Err(SourceError::Path);
-        }
         Ok(Self::File {
-            path: PathBuf::from(path),
+            path: read_path("file", path)?,
             insecure_permissions: false,
         })
     }
+
+    /// The age file at `path`.
+    ///
+    /// # Errors
+    /// When `path` is empty or holds a NUL.
+    pub fn age(path: &str) -> Result<Self, SourceError> {
+        read_path("age", path).map(Self::Age)
+    }
+
+    /// The user's own netrc file.
+    #[must_use]
+    pub const fn netrc() -> Self {
+        Self::Netrc {
+            path: None,
+            use_default: false,
+            insecure_permissions: false,
+        }
+    }
+
+    /// The credential that systemd hands over as `name`.
+    ///
+    /// # Errors
+    /// When `name` could lead out of the unit's folder or is no name.
+    pub fn systemd(name: &str) -> Result<Self, SourceError> {
+        let formed = !name.is_empty()
+            && name.len() <= 255
+            && !name.starts_with('.')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if formed {
+            Ok(Self::Systemd(name.to_owned()))
+        } else {
+            Err(SourceError::Systemd)
+        }
+    }
+
+    /// Whether the source also knows the user name that `basic` wants.
+    #[must_use]
+    pub const fn knows_login(&self) -> bool {
+        matches!(self, Self::Netrc { .. })
+    }
+
+    /// Whether the secret depends on the origin that it is for.
+    #[must_use]
+    pub const fn is_per_origin(&self) -> bool {
+        matches!(self, Self::Netrc { .. } | Self::Helper(_))
+    }
+}
+
+fn read_path(kind: &'static str, path: &str) -> Result<PathBuf, SourceError> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(SourceError::Path(kind));
+    }
+    Ok(PathBuf::from(path))
 }
 
 impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |path: &PathBuf| printable(&path.to_string_lossy()).into_owned();
         match self {
             Self::Env(name) => write!(f, "env:{name}"),
-            Self::File { path, .. } => write!(f, "file:{}", printable(&path.to_string_lossy())),
+            Self::File { path: file, .. } => write!(f, "file:{}", path(file)),
+            Self::Age(file) => write!(f, "age:{}", path(file)),
+            Self::Command { program, .. } => write!(f, "command:{}", printable(program.name())),
+            Self::Helper(program) => write!(f, "helper:{}", printable(program.name())),
+            Self::Netrc { path: None, .. } => f.write_str("netrc"),
+            Self::Netrc {
+                path: Some(file), ..
+            } => write!(f, "netrc:{}", path(file)),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -119,10 +246,20 @@ impl fmt::Display for SourceSpec {
 impl FromStr for SourceSpec {
     type Err = SourceError;
 
+    /// Reads the form of the command line.
     fn from_str(text: &str) -> Result<Self, SourceError> {
         match text.split_once(':') {
             Some(("env", name)) => Self::env(name),
             Some(("file", path)) => Self::file(path),
+            Some(("age", path)) => Self::age(path),
+            Some(("systemd", name)) => Self::systemd(name),
+            None if text == "netrc" => Ok(Self::netrc()),
+            Some((kind @ ("command" | "helper" | "netrc"), _)) => {
+                Err(SourceError::Configured(kind.to_owned()))
+            }
+            None if matches!(text, "command" | "helper") => {
+                Err(SourceError::Configured(text.to_owned()))
+            }
             Some((kind, _)) if is_later_kind(kind) => Err(SourceError::Later(kind.to_owned())),
             None if is_later_kind(text) => Err(SourceError::Later(text.to_owned())),
             _ => Err(SourceError::Form),
@@ -135,24 +272,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_and_files_are_read_back_as_written() {
-        for text in ["env:GITLAB_TOKEN", "file:/run/secrets/t", "file:rel/a:b"] {
+    fn sources_of_the_command_line_are_read_back_as_written() {
+        for text in [
+            "env:GITLAB_TOKEN",
+            "file:/run/secrets/t",
+            "file:rel/a:b",
+            "age:/x/token.age",
+            "netrc",
+            "systemd:gitlab-token",
+        ] {
             assert_eq!(text.parse::<SourceSpec>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn later_sources_are_named_as_such() {
-        for text in [
-            "age:/x",
-            "netrc",
-            "systemd:tok",
-            "command:pass",
-            "aws:default",
-        ] {
+        for text in ["keyring:tok", "keyring", "aws:default", "sso"] {
             let error = text.parse::<SourceSpec>().unwrap_err();
             assert!(matches!(error, SourceError::Later(_)), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn programs_and_other_netrc_files_belong_to_the_configuration() {
+        for text in ["command:pass", "command", "helper:h", "netrc:/etc/netrc"] {
+            let error = text.parse::<SourceSpec>().unwrap_err();
+            assert!(
+                matches!(error, SourceError::Configured(_)),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_is_shown_without_its_arguments() {
+        let program = Program {
+            argv: vec![
+                "pass".to_owned(),
+                "show".to_owned(),
+                "--key=s3cret".to_owned(),
+            ],
+            timeout: Program::DEFAULT_TIMEOUT,
+        };
+        let source = SourceSpec::Helper(program);
+        assert_eq!(source.to_string(), "helper:pass");
+        assert!(!format!("{source:?}").contains("s3cret"));
     }
 
     #[test]
@@ -166,6 +330,12 @@ mod tests {
             "env:A=B",
             "file:",
             "file:a\0b",
+            "age:",
+            "age",
+            "systemd:",
+            "systemd:../x",
+            "systemd:a/b",
+            "systemd:.hidden",
             "glpat-x:y",
         ] {
             assert!(text.parse::<SourceSpec>().is_err(), "{text}");

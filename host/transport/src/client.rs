@@ -1,6 +1,9 @@
 //! The client: what callers hold.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use fetchhost_credentials::Keyring;
@@ -97,6 +100,7 @@ impl Client {
             body: out.body,
             broker,
             deadline,
+            sent: Mutex::default(),
         };
         let answer = self.exchange(&request, None).await?;
         Ok(Response::new(self.clone(), request, answer))

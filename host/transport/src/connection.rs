@@ -17,27 +17,34 @@
 //! | `127.0.0.1`, `[::1]` | itself | refused, unless the grant names it exactly |
 //! | any | `169.254.169.254` and its like | refused, unless `allow-metadata` |
 //!
-//! Connections are pooled apart for each address rule and for `http` and `https`, so a request never
-//! travels over a connection that its own permit would not have opened. The `http` pools are built
-//! without certificate roots: loading those costs milliseconds that a loopback fetch has no use for.
+//! Connections are pooled apart for each address rule, proxy and client certificate, and for `http` and
+//! `https`, so a request never travels over a connection that its own permit would not have opened. The
+//! `http` pools are built without certificate roots: loading those costs milliseconds that a loopback
+//! fetch has no use for. Connections to a proxy have rules of their own (`proxy.rs`).
 
 use std::{
     collections::HashMap,
     error::Error as StdError,
     fmt, io,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use crate::{Settings, TransportError, failure};
-use fetchhost_policy::{AddressDenied, AddressRule, Origin, Permit};
+use fetchhost_policy::{
+    AddressDenied, AddressRule, ClientCertificate, EnvironmentProxyError, Origin, Permit, Proxies,
+    Proxy,
+};
 use reqwest::{
-    Certificate,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
+};
+
+use crate::{
+    Settings, SetupError, TransportError, authorities, certificate, failure,
+    proxy::{self, ProxyLookup},
 };
 
 /// Turns a name into addresses. The answer is checked by whoever asks.
@@ -67,11 +74,19 @@ impl Lookup for SystemLookup {
 }
 
 /// What decides which pool a request belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct PoolKey {
     tls: bool,
     private: bool,
     metadata: bool,
+    proxy: Option<Proxy>,
+    certificate: Option<ClientCertificate>,
+}
+
+/// A pool of connections, and the proxy that they go through.
+pub(crate) struct Pool {
+    pub(crate) http: reqwest::Client,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// The pools of connections, each built when it is first needed.
@@ -80,6 +95,9 @@ pub(crate) struct Connections {
     connect_timeout: Duration,
     user_agent: String,
     ca_bundle: Option<PathBuf>,
+    /// What the caller says of proxies; else the environment is asked, once.
+    proxies: Option<Proxies>,
+    environment: OnceLock<Result<Proxies, EnvironmentProxyError>>,
     pools: Mutex<HashMap<PoolKey, reqwest::Client>>,
 }
 
@@ -90,63 +108,95 @@ impl Connections {
             connect_timeout: settings.connect_timeout,
             user_agent: settings.user_agent.clone(),
             ca_bundle: settings.ca_bundle.clone(),
+            proxies: settings.proxies.clone(),
+            environment: OnceLock::new(),
             pools: Mutex::default(),
         }
     }
 
-    /// The pool for `permit`, after the check of a host that is an address itself.
-    pub(crate) fn pool_for(&self, permit: &Permit) -> Result<reqwest::Client, TransportError> {
-        let rule = permit.addresses();
-        check_literal(rule, permit.origin())?;
+    /// The pool for `permit`, after the checks that need no name: of a host that is an address
+    /// itself, and of what a proxy may be given. `foreign`: some hop changed the origin, so that no
+    /// credential goes along, whatever the permit says.
+    pub(crate) fn pool_for(&self, permit: &Permit, foreign: bool) -> Result<Pool, TransportError> {
+        let (rule, origin) = (permit.addresses(), permit.origin());
+        check_literal(rule, origin)?;
+        let proxy = self.proxies()?.for_origin(origin).cloned();
+        if let Some(proxy) = &proxy {
+            proxy::check(permit, proxy, foreign)?;
+        }
         let key = PoolKey {
-            tls: permit.origin().is_https(),
+            tls: origin.is_https()
+                || proxy
+                    .as_ref()
+                    .is_some_and(|proxy| proxy.origin().is_https()),
             private: rule.private,
             metadata: rule.metadata,
+            // The broker never permits a certificate anywhere else; a mistake there must not show it.
+            certificate: permit
+                .certificate()
+                .filter(|spec| !foreign && origin.is_https() && spec.is_for(origin))
+                .cloned(),
+            proxy,
         };
+        let proxy = key.proxy.clone();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&key) {
-            return Ok(pool.clone());
+        if let Some(http) = pools.get(&key) {
+            let http = http.clone();
+            return Ok(Pool { http, proxy });
         }
-        let pool = self.build(key.tls, rule)?;
-        pools.insert(key, pool.clone());
-        Ok(pool)
+        let http = self.build(&key, rule)?;
+        pools.insert(key, http.clone());
+        Ok(Pool { http, proxy })
     }
 
-    fn build(&self, tls: bool, rule: AddressRule) -> Result<reqwest::Client, TransportError> {
-        let resolver = CheckedLookup {
-            lookup: Arc::clone(&self.lookup),
-            rule,
+    fn proxies(&self) -> Result<&Proxies, SetupError> {
+        if let Some(proxies) = &self.proxies {
+            return Ok(proxies);
+        }
+        self.environment
+            .get_or_init(|| Proxies::from_environment(|name| std::env::var(name).ok()))
+            .as_ref()
+            .map_err(|error| error.clone().into())
+    }
+
+    fn build(&self, key: &PoolKey, rule: AddressRule) -> Result<reqwest::Client, TransportError> {
+        let broken = |error: reqwest::Error| TransportError::Client {
+            detail: failure::describe(&error.without_url()),
         };
+        let lookup = Arc::clone(&self.lookup);
         let mut builder = reqwest::Client::builder()
             .user_agent(&self.user_agent)
             .connect_timeout(self.connect_timeout)
-            .dns_resolver(resolver)
             .redirect(redirect::Policy::none())
             .referer(false)
+            // Not the HTTP client's own reading of the environment.
             .no_proxy();
-        if !tls {
-            builder = builder.tls_certs_only([]);
-        } else if let Some(bundle) = &self.ca_bundle {
-            builder = builder.tls_certs_only(certificates(bundle)?);
-        }
-        builder.build().map_err(|error| TransportError::Client {
-            detail: failure::describe(&error.without_url()),
-        })
+        builder = match &key.proxy {
+            None => builder.dns_resolver(CheckedLookup { lookup, rule }),
+            Some(proxy) => builder
+                .dns_resolver(ProxyLookup {
+                    lookup,
+                    host: proxy.origin().host(),
+                })
+                .proxy(proxy::configured(proxy).map_err(broken)?),
+        };
+        builder = if key.tls {
+            authorities::trust(builder, self.ca_bundle.as_deref())?
+        } else {
+            builder.tls_certs_only([])
+        };
+        let Some(spec) = &key.certificate else {
+            return builder.build().map_err(broken);
+        };
+        builder
+            .identity(certificate::identity(spec)?)
+            .build()
+            .map_err(|error| {
+                let problem = certificate::unusable(spec, &error);
+                let name = spec.name.clone();
+                SetupError::Certificate { name, problem }.into()
+            })
     }
-}
-
-/// The certificates in a PEM file.
-fn certificates(bundle: &Path) -> Result<Vec<Certificate>, TransportError> {
-    let unusable = |reason: &dyn fmt::Display| TransportError::Client {
-        detail: format!("no certificates in `{}`: {reason}", bundle.display()),
-    };
-    let pem = std::fs::read(bundle).map_err(|error| unusable(&error))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&failure::describe(&error)))?;
-    if certificates.is_empty() {
-        return Err(unusable(&"it is not a PEM bundle"));
-    }
-    Ok(certificates)
 }
 
 /// Checks the host of `origin` when it is an address.

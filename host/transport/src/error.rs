@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use fetchhost_credentials::CredentialError;
 use fetchhost_policy::{AddressDenied, CredentialName, Denial, Origin};
 
-use crate::failure;
+use crate::{ProxyRefusal, SetupError, failure};
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,22 @@ pub enum TransportError {
     /// The credential cannot be had.
     #[error("{0}")]
     Credential(#[from] CredentialError),
+    /// Something that the user set up for connections cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The request may not go through the proxy that is in force for it.
+    #[error(transparent)]
+    ProxyRefused(#[from] ProxyRefusal),
+    /// The proxy did not open the connection.
+    #[error("the proxy `{proxy}` does not lead to `{origin}`: {detail}")]
+    Proxy {
+        /// The proxy, without its login.
+        proxy: String,
+        /// Where to.
+        origin: Origin,
+        /// What the system or the proxy said.
+        detail: String,
+    },
     /// A guest set a header that only the host sets.
     #[error("the header `{name}` is not for a fetcher to set")]
     Header {
@@ -229,7 +245,7 @@ pub enum NotContinued {
 pub enum Category {
     /// The user's grants, or the address rules, say no.
     Denied,
-    /// The credential cannot be had.
+    /// What the user set up cannot be had or used: a credential, a certificate, a proxy.
     Credential,
     /// The fetcher did what it may not.
     Module,
@@ -242,8 +258,8 @@ impl TransportError {
     #[must_use]
     pub fn category(&self) -> Category {
         match self {
-            Self::Denied(_) | Self::Address { .. } => Category::Denied,
-            Self::Credential(_) => Category::Credential,
+            Self::Denied(_) | Self::Address { .. } | Self::ProxyRefused(_) => Category::Denied,
+            Self::Credential(_) | Self::Setup(_) => Category::Credential,
             Self::Header { .. } => Category::Module,
             _ => Category::Network,
         }
@@ -258,6 +274,9 @@ impl TransportError {
             Self::Denied(denial) => denial.hint(),
             Self::Address { denied, .. } => denied.hint(),
             Self::Credential(error) => error.hint(),
+            Self::Setup(error) => error.hint(),
+            Self::ProxyRefused(refusal) => Some(refusal.hint()),
+            Self::Proxy { detail, .. } => Some(proxy_hint(detail)),
             Self::Connect { .. } | Self::Resolve { .. } => Some(String::from(
                 "check the host in the URL, and that this machine can reach it",
             )),
@@ -297,6 +316,14 @@ fn tls_hint(origin: &Origin, problem: TlsProblem) -> String {
         }
         TlsProblem::Other => format!("check that `{origin}` serves https on this port"),
     }
+}
+
+fn proxy_hint(detail: &str) -> String {
+    String::from(if detail.contains("authorization") {
+        "write user name and password into its URL: `http://USER:PASSWORD@HOST:PORT`"
+    } else {
+        "check `https_proxy` and `http_proxy`, or `[proxy]` of `config.toml`; `no_proxy` lists what is reached directly"
+    })
 }
 
 fn login_message(url: &str, target: &str, credential: Option<&CredentialName>) -> String {

@@ -1,7 +1,7 @@
 //! One request, its redirects, its retries.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use http::HeaderMap;
 use url::Url;
 
 use crate::{
-    Client, Contact, Stage, TransportError, failure, headers, redirect, resume::Rest, retry,
+    Client, Contact, Sent, Stage, TransportError, failure, headers, redirect, resume::Rest, retry,
 };
 
 /// A small body is read to its end so that its connection can be used again; a larger one is not
@@ -28,6 +28,29 @@ pub(crate) struct Request {
     pub(crate) body: Option<Bytes>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) deadline: Deadline,
+    /// What credentials went out so far, over all hops, tries and resumptions.
+    pub(crate) sent: Mutex<Vec<Sent>>,
+}
+
+impl Request {
+    /// Notes a credential that is about to be sent.
+    fn note(&self, sent: Sent) {
+        let mut all = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all
+            .iter()
+            .any(|known| Arc::ptr_eq(&known.secret, &sent.secret))
+        {
+            all.push(sent);
+        }
+    }
+
+    /// The credentials that were sent.
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// The head of the answer at the end of all redirects.
@@ -161,11 +184,15 @@ impl Client {
     ) -> Result<reqwest::Response, TransportError> {
         let settings = &self.shared.settings;
         let foreign = hop.is_some_and(|hop| hop.foreign);
-        let pool = self.shared.connections.pool_for(permit)?;
+        let pool = self.shared.connections.pool_for(permit, foreign)?;
         let mut headers = headers::for_hop(&request.headers, foreign, body.is_some(), rest);
         let credential =
             headers::attach_credential(&mut headers, permit, foreign, &self.shared.keyring).await?;
-        let (credential, header_name) = credential.unzip();
+        let (sent, header_name) = credential.unzip();
+        let credential = sent.as_ref().map(|sent| sent.credential.clone());
+        if let Some(sent) = sent {
+            request.note(sent);
+        }
 
         let mut outgoing =
             reqwest::Request::new(http_method(permit.method()), permit.url().clone());
@@ -189,15 +216,28 @@ impl Client {
                 settings.first_byte_timeout,
                 Stage::FirstByte,
                 permit.origin(),
-                pool.execute(outgoing),
+                pool.http.execute(outgoing),
             )
             .await?
             .map_err(|error| {
-                failure::of_request(error, permit.origin(), settings.connect_timeout)
+                failure::of_request(
+                    error,
+                    permit.origin(),
+                    pool.proxy.as_ref(),
+                    settings.connect_timeout,
+                )
             })?;
         let status = response.status().as_u16();
         self.journal.answered(number, status);
         tracing::debug!(url = %shown, status, "answered");
+        // Only a proxy says so, and beside an unencrypted request it does so in the origin's place.
+        if let Some(proxy) = pool.proxy.filter(|_| status == 407) {
+            return Err(TransportError::Proxy {
+                proxy: proxy.to_string(),
+                origin: permit.origin().clone(),
+                detail: String::from("proxy authorization required"),
+            });
+        }
         if status == 206 && rest.is_none() {
             return Err(TransportError::Protocol {
                 origin: permit.origin().clone(),

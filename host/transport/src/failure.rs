@@ -5,7 +5,7 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use fetchhost_policy::{Origin, printable};
+use fetchhost_policy::{Origin, Proxy, printable};
 
 use crate::{Stage, TlsProblem, TransportError, connection::LookupError, error::Seconds};
 
@@ -13,10 +13,21 @@ use crate::{Stage, TlsProblem, TransportError, connection::LookupError, error::S
 pub(crate) fn of_request(
     error: reqwest::Error,
     origin: &Origin,
+    proxy: Option<&Proxy>,
     connect_timeout: Duration,
 ) -> TransportError {
     let error = error.without_url();
     let detail = describe(&error);
+    if let Some(proxy) = proxy
+        && !error.is_timeout()
+        && is_proxys_fault(&error, origin)
+    {
+        return TransportError::Proxy {
+            proxy: proxy.to_string(),
+            origin: origin.clone(),
+            detail,
+        };
+    }
     if let Some(lookup) = cause::<LookupError>(&error) {
         let host = origin.host();
         return match lookup {
@@ -52,6 +63,20 @@ pub(crate) fn of_request(
         return TransportError::Reset { origin, detail };
     }
     TransportError::Protocol { origin, detail }
+}
+
+/// Whether a request through a proxy failed before there was a connection to the origin.
+fn is_proxys_fault(error: &reqwest::Error, origin: &Origin) -> bool {
+    // The type is private; the tests of this crate notice when its text changes.
+    let mut current: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = current {
+        if error.to_string().starts_with("tunnel error: ") {
+            return true;
+        }
+        current = error.source();
+    }
+    // Without a tunnel any TLS is with the proxy; within one it is with the origin.
+    error.is_connect() && (!origin.is_https() || cause::<rustls::Error>(error).is_none())
 }
 
 fn tls_problem(error: &rustls::Error) -> TlsProblem {

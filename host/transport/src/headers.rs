@@ -18,7 +18,7 @@
 
 use std::sync::Arc;
 
-use fetchhost_credentials::{Keyring, header_for};
+use fetchhost_credentials::{Keyring, Secret, header_for};
 use fetchhost_policy::{CredentialName, Permit, headers as rules, printable};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -67,13 +67,22 @@ pub(crate) fn for_hop(
     headers
 }
 
-/// Adds the credential that `permit` allows, and returns its name and header.
+/// A credential that went out with a request.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its name.
+    pub credential: CredentialName,
+    /// What was sent, for whoever has to recognise it.
+    pub secret: Arc<Secret>,
+}
+
+/// Adds the credential that `permit` allows, and returns it with the name of its header.
 pub(crate) async fn attach_credential(
     headers: &mut HeaderMap,
     permit: &Permit,
     foreign: bool,
     keyring: &Arc<Keyring>,
-) -> Result<Option<(CredentialName, HeaderName)>, TransportError> {
+) -> Result<Option<(Sent, HeaderName)>, TransportError> {
     let Some(spec) = permit.credential() else {
         return Ok(None);
     };
@@ -81,9 +90,9 @@ pub(crate) async fn attach_credential(
     if foreign || !spec.origins.contains(permit.origin()) {
         return Ok(None);
     }
-    let (keyring, wanted) = (Arc::clone(keyring), spec.clone());
+    let (keyring, wanted, origin) = (Arc::clone(keyring), spec.clone(), permit.origin().clone());
     // Reading a source can block, for as long as a pipe likes.
-    let resolved = tokio::task::spawn_blocking(move || keyring.resolve(&wanted)).await;
+    let resolved = tokio::task::spawn_blocking(move || keyring.resolve(&wanted, &origin)).await;
     let secret = match resolved {
         Ok(secret) => secret?,
         Err(stopped) => match stopped.try_into_panic() {
@@ -97,5 +106,6 @@ pub(crate) async fn attach_credential(
     };
     let (name, value) = header_for(&spec.scheme, &secret)?;
     headers.insert(name.clone(), value);
-    Ok(Some((spec.name.clone(), name)))
+    let credential = spec.name.clone();
+    Ok(Some((Sent { credential, secret }, name)))
 }

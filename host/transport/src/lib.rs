@@ -9,7 +9,10 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `connection.rs` | which addresses are connected to; no proxy, no cookies, no referer |
+//! | `connection.rs` | which addresses are connected to, and which requests share a connection |
+//! | `authorities.rs` | which certificate authorities are trusted |
+//! | `certificate.rs` | which connections show a client certificate |
+//! | `proxy.rs` | what may go through a proxy |
 //! | `headers.rs` | what a request carries, and what survives a change of origin |
 //! | `redirect.rs` | where a redirect leads, with which method; what is a login page |
 //! | `retry.rs` | what is tried again, and when |
@@ -21,6 +24,8 @@
 
 #![forbid(unsafe_code)]
 
+mod authorities;
+mod certificate;
 mod client;
 mod connection;
 mod error;
@@ -28,15 +33,21 @@ mod exchange;
 mod failure;
 mod headers;
 mod journal;
+mod proxy;
 mod redirect;
 mod response;
 mod resume;
 mod retry;
 mod settings;
+mod setup;
 
+pub use certificate::CertificateProblem;
 pub use client::{Client, Outgoing};
 pub use connection::{Lookup, SystemLookup};
 pub use error::{Category, NotContinued, Stage, TlsProblem, TransportError};
+pub use headers::Sent;
 pub use journal::Contact;
+pub use proxy::ProxyRefusal;
 pub use response::Response;
 pub use settings::Settings;
+pub use setup::SetupError;

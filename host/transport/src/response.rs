@@ -12,7 +12,7 @@ use http::{
 use url::Url;
 
 use crate::{
-    Client, NotContinued, Stage, TransportError,
+    Client, NotContinued, Sent, Stage, TransportError,
     exchange::{Answer, Request},
     failure,
     resume::{self, Original, Refusal, Rest},
@@ -124,6 +124,13 @@ impl Response {
     #[must_use]
     pub fn credential(&self) -> Option<&CredentialName> {
         self.request.permit.credential().map(|spec| &spec.name)
+    }
+
+    /// The credentials that were sent to get the answer: with its request, its redirects within one
+    /// origin and its resumptions. More may come while the body is read.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        self.request.sent()
     }
 
     /// The headers that a guest may see: names in lower case, values as text (bytes that are not

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use fetchhost_policy::Proxies;
+
 /// Timeouts, retries and the name that the client gives itself.
 ///
 /// The number and size of response headers are bounded below this crate: hyper takes at most 100
@@ -33,6 +35,9 @@ pub struct Settings {
     /// A PEM file with the only certificate authorities to trust, as Nix reads
     /// `NIX_SSL_CERT_FILE`. `None`: the platform's, or those of `SSL_CERT_FILE`.
     pub ca_bundle: Option<PathBuf>,
+    /// The proxies of the configuration. `None`: those that the process's environment names
+    /// (`https_proxy` and its like), read when the first connection is made.
+    pub proxies: Option<Proxies>,
 }
 
 impl Default for Settings {
@@ -49,6 +54,7 @@ impl Default for Settings {
             max_retry_after: Duration::from_secs(60),
             user_agent: concat!("nix-fetchhost/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_bundle: None,
+            proxies: None,
         }
     }
 }

@@ -1,3 +1,48 @@
 //! `nix-fetchhost grant`
 
+pub(crate) mod add;
 pub(crate) mod explain;
+pub(crate) mod list;
+pub(crate) mod remove;
+
+use fetchhost_policy::{ModuleId, PathPattern};
+
+use crate::catalog;
+use crate::context::Context;
+use crate::failure::{Failure, with_causes};
+
+/// MODULE as typed.
+struct Named {
+    id: ModuleId,
+    /// The paths that it declares, when it was there to be asked.
+    paths: Option<Vec<PathPattern>>,
+}
+
+/// Reads MODULE: as grants name it, or a fetcher of it as `run` does.
+async fn module(context: &Context, text: &str) -> Result<Named, Failure> {
+    if text.starts_with("builtin:") || text.starts_with("sha256:") {
+        let id = text
+            .parse()
+            .map_err(|error: fetchhost_policy::IdError| Failure::usage(error.to_string()))?;
+        return Ok(Named { id, paths: None });
+    }
+    let selected = catalog::select(&context.engine()?, text).await?;
+    Ok(Named {
+        paths: Some(selected.description()?.needs.paths.clone()),
+        id: selected.id,
+    })
+}
+
+/// Reads the values of a repeated flag.
+fn values<T>(flag: &str, texts: &[String]) -> Result<Vec<T>, Failure>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error,
+{
+    let value = |text: &String| {
+        text.parse().map_err(|error: T::Err| {
+            Failure::usage(format!("`{flag} {text}`: {}", with_causes(&error)))
+        })
+    };
+    texts.iter().map(value).collect()
+}

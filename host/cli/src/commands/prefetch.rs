@@ -8,7 +8,7 @@ use crate::args::PrefetchArgs;
 use crate::catalog::{self, Selected};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::fetching::Fetching;
+use crate::fetching::{Fetching, Wanted};
 use crate::nix_expression;
 
 /// Fetches, and prints the hash and a Nix expression that declares it.
@@ -30,7 +30,12 @@ pub(crate) async fn prefetch(
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
     };
     let expectation = Expectation::Unknown(algorithm);
-    let fetching = Fetching::prepare(context, selected, &args.fetch, matches, expectation, true)?;
+    let wanted = Wanted {
+        to: &args.fetch.to,
+        refetch: true,
+        ..Wanted::default()
+    };
+    let fetching = Fetching::prepare(context, selected, &args.fetch, matches, expectation, wanted)?;
     let (outcome, report) = fetching.run(context, &args.fetch, None).await?;
     if args.fetch.json {
         return context.printer.json(&report);

@@ -7,7 +7,7 @@ use crate::args::RunArgs;
 use crate::catalog::{self, Selected};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::fetching::{self, Fetching};
+use crate::fetching::{self, Fetching, Wanted};
 
 /// Fetches, verifies against the declared hash, and puts the result where it is wanted.
 pub(crate) async fn run(
@@ -17,10 +17,6 @@ pub(crate) async fn run(
     matches: &ArgMatches,
 ) -> Result<(), Failure> {
     let hash = fetching::declared_hash(context, &args.hash)?;
-    if args.fetch.to.is_empty() {
-        return Err(Failure::usage("`run` needs a destination")
-            .with_hint("this version writes binary caches, `--to file:///DIR`, and plain files, `--to out:PATH`"));
-    }
     let selected = match selected {
         Some(selected) => selected,
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
@@ -32,7 +28,12 @@ pub(crate) async fn run(
         &args.fetch,
         matches,
         expectation,
-        args.refetch,
+        Wanted {
+            to: &args.fetch.to,
+            default: Some("store"),
+            gc_root: args.gc_root.as_deref(),
+            refetch: args.refetch,
+        },
     )?;
     if args.dry_run {
         let dry_run = fetching.dry_run(&hash)?;

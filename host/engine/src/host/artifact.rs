@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use fetchhost_artifact::{ArchiveFormat, Spool, SpooledBlob};
+use fetchhost_policy::Origin;
 use wasmtime::component::Resource;
 
 use super::error;
@@ -12,7 +13,7 @@ use crate::bindings::nix_fetchhost::fetcher::artifact::{
 };
 use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
 use crate::plan::{Entry, Plan, Source};
-use crate::session::Fetch;
+use crate::session::{Fetch, Held};
 use crate::store::Host;
 use crate::trap::Stop;
 
@@ -22,15 +23,38 @@ const BYTES: usize = 16 * 1024 * 1024;
 /// What an entry of a tree counts for at least.
 const ENTRY_BYTES: usize = 64;
 
-/// Bytes in a temporary file, first written and then read.
+/// Bytes in a temporary file, and which of them came from whom.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
-pub enum Blob {
+#[derive(Default)]
+pub struct Blob {
+    state: State,
+    /// Where each answer begins, and who gave it. Bytes of the guest's own count as the last one's.
+    answers: Vec<(u64, Origin)>,
+}
+
+impl Blob {
+    /// Who sent the byte at `position`.
+    fn origin(&self, position: u64) -> Option<&Origin> {
+        let (_, origin) = self
+            .answers
+            .iter()
+            .rev()
+            .find(|(start, _)| *start <= position)
+            .or(self.answers.first())?;
+        Some(origin)
+    }
+}
+
+/// First written and then read.
+#[derive(Default)]
+enum State {
+    #[default]
     Empty,
     Writing(Spool),
     Complete(SpooledBlob),
 }
 
-impl Blob {
+impl State {
     /// Where to append to; there is none once reading has begun.
     fn spool(&mut self, fetch: &Fetch) -> wasmtime::Result<Result<&mut Spool, FetchError>> {
         if let Self::Empty = self {
@@ -72,10 +96,18 @@ impl Blob {
     }
 }
 
+/// A plan in the guest's hands.
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct Planned {
+    pub(crate) plan: Plan,
+    /// What it has in memory.
+    held: Held,
+}
+
 impl HostBlob for Host {
     async fn new(&mut self) -> wasmtime::Result<Resource<Blob>> {
         let (table, _) = self.parts()?;
-        Ok(table.push(Blob::Empty)?)
+        Ok(table.push(Blob::default())?)
     }
 
     async fn write(
@@ -87,7 +119,7 @@ impl HostBlob for Host {
         if bytes.len() > BYTES {
             return Ok(Err(error::new("too-large", "more than 16 MiB at once")));
         }
-        let spool = match table.get_mut(&this)?.spool(fetch)? {
+        let spool = match table.get_mut(&this)?.state.spool(fetch)? {
             Ok(spool) => spool,
             Err(told) => return Ok(Err(told)),
         };
@@ -103,11 +135,13 @@ impl HostBlob for Host {
     ) -> wasmtime::Result<Result<u64, FetchError>> {
         let (table, fetch) = self.parts()?;
         let content = table.delete(content)?;
-        let spool = match table.get_mut(&this)?.spool(fetch)? {
+        let blob = table.get_mut(&this)?;
+        let spool = match blob.state.spool(fetch)? {
             Ok(spool) => spool,
             Err(told) => return Ok(Err(told)),
         };
         let before = spool.len();
+        blob.answers.push((before, content.origin().clone()));
         let spooled = std::sync::Arc::clone(&fetch.spooled);
         let drained = content
             .drain(fetch, |chunk| {
@@ -119,7 +153,8 @@ impl HostBlob for Host {
     }
 
     async fn size(&mut self, this: Resource<Blob>) -> wasmtime::Result<u64> {
-        Ok(self.table.get(&this)?.len())
+        let (table, _) = self.parts()?;
+        Ok(table.get(&this)?.state.len())
     }
 
     async fn read(
@@ -129,17 +164,21 @@ impl HostBlob for Host {
         len: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, FetchError>> {
         let (table, fetch) = self.parts()?;
-        let blob = table.get_mut(&this)?.complete(fetch)?;
-        let left = usize::try_from(blob.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let blob = table.get_mut(&this)?;
+        let content = blob.state.complete(fetch)?.clone();
+        let left = usize::try_from(content.len().saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = left.min(len as usize).min(READ_BYTES);
         fetch.count_read(length)?;
         if length == 0 {
             return Ok(Ok(Vec::new()));
         }
-        Ok(Ok(blob
-            .read(offset, length)
-            .map_err(error::temporary)?
-            .into()))
+        // What holds nothing but the guest's own bytes cannot tell it anything.
+        if let Some(last) = blob.origin(u64::MAX) {
+            let origin = |position| blob.origin(position).unwrap_or(last).clone();
+            fetch.echo.check_part(&content, offset, length, origin)?;
+        }
+        let bytes = content.read(offset, length).map_err(error::temporary)?;
+        Ok(Ok(bytes.into()))
     }
 
     async fn drop(&mut self, this: Resource<Blob>) -> wasmtime::Result<()> {
@@ -149,31 +188,36 @@ impl HostBlob for Host {
 }
 
 impl Host {
-    /// Takes content out of the guest's hands.
-    fn source(&mut self, source: GuestSource) -> wasmtime::Result<Result<Source, FetchError>> {
+    /// Takes content out of the guest's hands, and what it holds in memory.
+    fn source(
+        &mut self,
+        source: GuestSource,
+    ) -> wasmtime::Result<Result<(Source, Held), FetchError>> {
         let (table, fetch) = self.parts()?;
+        let nothing = fetch.hold(0)?;
         Ok(match source {
             GuestSource::Bytes(bytes) if bytes.len() > BYTES => Err(error::new(
                 "too-large",
                 "more than 16 MiB of bytes; a blob holds more",
             )),
             GuestSource::Bytes(bytes) => {
-                fetch.count_held(bytes.len())?;
-                Ok(Source::Bytes(Bytes::from(bytes)))
+                let held = fetch.hold(bytes.len())?;
+                Ok((Source::Bytes(Bytes::from(bytes)), held))
             }
             GuestSource::Response(response) => {
                 table
                     .delete(response)?
                     .unread()
                     .map(|content| match content {
-                        Unread::Network(response) => Source::Response(response),
-                        Unread::Spooled(blob) => Source::Blob(blob),
+                        Unread::Network(response) => (Source::Response(response), nothing),
+                        Unread::Spooled(blob) => (Source::Blob(blob), nothing),
                     })
             }
             GuestSource::Request(request) => permitted(fetch, table.delete(request)?)?
-                .map(|outgoing| Source::Request(Box::new(outgoing))),
+                .map(|(outgoing, held)| (Source::Request(Box::new(outgoing)), held)),
             GuestSource::Blob(blob) => {
-                Ok(Source::Blob(table.delete(blob)?.complete(fetch)?.clone()))
+                let content = table.delete(blob)?.state.complete(fetch)?.clone();
+                Ok((Source::Blob(content), nothing))
             }
         })
     }
@@ -183,29 +227,37 @@ impl Host {
         &mut self,
         content: GuestSource,
         layout: impl FnOnce(Source) -> Plan,
-    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+    ) -> wasmtime::Result<Result<Resource<Planned>, FetchError>> {
         match self.source(content)? {
-            Ok(source) => Ok(Ok(self.table.push(layout(source))?)),
+            Ok((source, held)) => {
+                let plan = layout(source);
+                Ok(Ok(self.table.push(Planned { plan, held })?))
+            }
             Err(told) => Ok(Err(told)),
         }
     }
 
-    /// Adds to a tree.
+    /// Adds to a tree, as part of a call that was counted.
     fn entry(
         &mut self,
-        this: &Resource<Plan>,
+        this: &Resource<Planned>,
         text: usize,
+        content: Option<Held>,
         entry: Entry,
     ) -> wasmtime::Result<Result<(), FetchError>> {
-        let (table, fetch) = self.parts()?;
-        let Plan::Tree(entries) = table.get_mut(this)? else {
+        let (table, fetch) = self.parts_again()?;
+        let planned = table.get_mut(this)?;
+        let Plan::Tree(entries) = &mut planned.plan else {
             return Ok(Err(error::invalid("the plan is no tree")));
         };
         let limits = &fetch.session.limits;
         if entries.len() as u64 >= limits.entries {
             return Err(Stop::Limit(limits.overrun(fetchhost_policy::Limit::Entries)).into());
         }
-        fetch.count_held(text + ENTRY_BYTES)?;
+        planned.held.grow(text + ENTRY_BYTES, limits)?;
+        if let Some(content) = content {
+            planned.held.absorb(content);
+        }
         entries.push(entry);
         Ok(Ok(()))
     }
@@ -225,7 +277,7 @@ impl HostPlan for Host {
         &mut self,
         content: GuestSource,
         executable: bool,
-    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+    ) -> wasmtime::Result<Result<Resource<Planned>, FetchError>> {
         self.plan(content, |source| Plan::File { source, executable })
     }
 
@@ -234,7 +286,7 @@ impl HostPlan for Host {
         content: GuestSource,
         word: String,
         strip: u32,
-    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
+    ) -> wasmtime::Result<Result<Resource<Planned>, FetchError>> {
         match format(&word) {
             Ok(format) => self.plan(content, |source| Plan::Archive {
                 source,
@@ -250,34 +302,44 @@ impl HostPlan for Host {
         content: GuestSource,
         word: String,
         path: String,
-    ) -> wasmtime::Result<Result<Resource<Plan>, FetchError>> {
-        self.fetch()?.count_held(path.len())?;
-        match format(&word) {
-            Ok(format) => self.plan(content, |source| Plan::Member {
-                source,
-                format,
-                path,
-            }),
-            Err(told) => Ok(Err(told)),
+    ) -> wasmtime::Result<Result<Resource<Planned>, FetchError>> {
+        let text = self.parts_again()?.1.hold(path.len())?;
+        let format = match format(&word) {
+            Ok(format) => format,
+            Err(told) => return Ok(Err(told)),
+        };
+        let plan = self.plan(content, |source| Plan::Member {
+            source,
+            format,
+            path,
+        })?;
+        if let Ok(plan) = &plan {
+            self.table.get_mut(plan)?.held.absorb(text);
         }
+        Ok(plan)
     }
 
-    async fn tree(&mut self) -> wasmtime::Result<Resource<Plan>> {
-        let (table, _) = self.parts()?;
-        Ok(table.push(Plan::Tree(Vec::new()))?)
+    async fn tree(&mut self) -> wasmtime::Result<Resource<Planned>> {
+        let (table, fetch) = self.parts()?;
+        let planned = Planned {
+            plan: Plan::Tree(Vec::new()),
+            held: fetch.hold(0)?,
+        };
+        Ok(table.push(planned)?)
     }
 
     async fn add(
         &mut self,
-        this: Resource<Plan>,
+        this: Resource<Planned>,
         path: String,
         content: GuestSource,
         executable: bool,
     ) -> wasmtime::Result<Result<(), FetchError>> {
         match self.source(content)? {
-            Ok(source) => self.entry(
+            Ok((source, held)) => self.entry(
                 &this,
                 path.len(),
+                Some(held),
                 Entry::File {
                     path,
                     source,
@@ -290,26 +352,29 @@ impl HostPlan for Host {
 
     async fn symlink(
         &mut self,
-        this: Resource<Plan>,
+        this: Resource<Planned>,
         path: String,
         target: String,
     ) -> wasmtime::Result<Result<(), FetchError>> {
+        self.fetch()?;
         self.entry(
             &this,
             path.len() + target.len(),
+            None,
             Entry::Symlink { path, target },
         )
     }
 
     async fn directory(
         &mut self,
-        this: Resource<Plan>,
+        this: Resource<Planned>,
         path: String,
     ) -> wasmtime::Result<Result<(), FetchError>> {
-        self.entry(&this, path.len(), Entry::Directory { path })
+        self.fetch()?;
+        self.entry(&this, path.len(), None, Entry::Directory { path })
     }
 
-    async fn drop(&mut self, this: Resource<Plan>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, this: Resource<Planned>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::bindings::nix_fetchhost::fetcher::http::{
     Header, Host as HttpHost, HostRequest, HostResponse, Method as GuestMethod,
 };
 use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
-use crate::session::Fetch;
+use crate::session::{Fetch, Held};
 use crate::store::Host;
 use crate::trap::Stop;
 
@@ -37,13 +37,15 @@ pub struct Request {
     body: Option<Bytes>,
     /// Set when the slot has a credential for the URL's origin.
     slot: Option<SlotName>,
+    /// All of the above, for as long as the host has it.
+    held: Held,
 }
 
 /// Asks the broker. The request counts, whatever the answer.
 pub(crate) fn permitted(
     fetch: &mut Fetch,
     request: Request,
-) -> Result<Result<Outgoing, FetchError>, Stop> {
+) -> Result<Result<(Outgoing, Held), FetchError>, Stop> {
     fetch.count_request()?;
     let Request {
         method,
@@ -51,6 +53,7 @@ pub(crate) fn permitted(
         headers,
         body,
         slot,
+        held,
     } = request;
     let url = match parse_url(&url) {
         Ok(url) => url,
@@ -61,11 +64,14 @@ pub(crate) fn permitted(
         .broker
         .authorize(method, &url, slot.as_ref(), body.is_some())
     {
-        Ok(permit) => Ok(Ok(Outgoing {
-            permit,
-            headers,
-            body,
-        })),
+        Ok(permit) => {
+            let outgoing = Outgoing {
+                permit,
+                headers,
+                body,
+            };
+            Ok(Ok((outgoing, held)))
+        }
         Err(denial) => {
             fetch.verdict.denied(denial);
             Ok(Err(error::denied()))
@@ -80,7 +86,7 @@ impl HostRequest for Host {
         url: String,
     ) -> wasmtime::Result<Resource<Request>> {
         let (table, fetch) = self.parts()?;
-        fetch.count_held(url.len())?;
+        let held = fetch.hold(url.len())?;
         let method = match method {
             GuestMethod::Get => Method::Get,
             GuestMethod::Head => Method::Head,
@@ -95,6 +101,7 @@ impl HostRequest for Host {
             headers: Vec::new(),
             body: None,
             slot: None,
+            held,
         };
         Ok(table.push(request)?)
     }
@@ -115,18 +122,21 @@ impl HostRequest for Host {
             fetch.verdict.header(name);
             return Ok(Err(error::new("denied", message)));
         }
-        fetch.count_held(name.len() + value.len())?;
+        let size = |headers: &[(String, String)]| -> usize {
+            let each = |(name, value): &(String, String)| name.len() + value.len();
+            headers.iter().map(each).sum()
+        };
+        let before = size(&request.headers);
         request
             .headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
-        let bytes: usize = request
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if request.headers.len() >= HEADERS || bytes + name.len() + value.len() > HEADER_BYTES {
+        let kept = size(&request.headers);
+        request.held.shrink(before - kept);
+        let added = name.len() + value.len();
+        if request.headers.len() >= HEADERS || kept + added > HEADER_BYTES {
             return Ok(Err(error::invalid("the request has too many headers")));
         }
+        request.held.grow(added, &fetch.session.limits)?;
         request.headers.push((name, value));
         Ok(Ok(()))
     }
@@ -147,7 +157,10 @@ impl HostRequest for Host {
                 "the body is longer than 16 MiB",
             )));
         }
-        fetch.count_held(body.len())?;
+        request
+            .held
+            .shrink(request.body.as_ref().map_or(0, Bytes::len));
+        request.held.grow(body.len(), &fetch.session.limits)?;
         request.body = Some(body.into());
         Ok(Ok(()))
     }
@@ -181,26 +194,27 @@ impl HostRequest for Host {
 
 impl HostResponse for Host {
     async fn status(&mut self, this: Resource<Response>) -> wasmtime::Result<u16> {
-        Ok(self.table.get(&this)?.head.status)
+        let (table, _) = self.parts()?;
+        Ok(table.get(&this)?.head.status)
     }
 
     async fn url(&mut self, this: Resource<Response>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&this)?.head.url.clone())
+        let (table, fetch) = self.parts()?;
+        let url = &table.get(&this)?.head.url;
+        fetch.count_read(url.len())?;
+        Ok(url.clone())
     }
 
     async fn headers(&mut self, this: Resource<Response>) -> wasmtime::Result<Vec<Header>> {
+        let (table, fetch) = self.parts()?;
+        let headers = &table.get(&this)?.head.headers;
+        let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
+        fetch.count_read(bytes.sum())?;
         let header = |(name, value): &(String, String)| Header {
             name: name.clone(),
             value: value.clone(),
         };
-        Ok(self
-            .table
-            .get(&this)?
-            .head
-            .headers
-            .iter()
-            .map(header)
-            .collect())
+        Ok(headers.iter().map(header).collect())
     }
 
     async fn header(
@@ -208,11 +222,14 @@ impl HostResponse for Host {
         this: Resource<Response>,
         name: String,
     ) -> wasmtime::Result<Option<String>> {
-        let headers = &self.table.get(&this)?.head.headers;
+        let (table, fetch) = self.parts()?;
+        let headers = &table.get(&this)?.head.headers;
         let found = headers
             .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(&name));
-        Ok(found.map(|(_, value)| value.clone()))
+            .find(|(known, _)| known.eq_ignore_ascii_case(&name))
+            .map(|(_, value)| value.clone());
+        fetch.count_read(found.as_ref().map_or(0, String::len))?;
+        Ok(found)
     }
 
     async fn read(
@@ -225,13 +242,10 @@ impl HostResponse for Host {
         if max == 0 {
             return Ok(Err(error::invalid("nothing is read with a `max` of 0")));
         }
-        match response
-            .read(READ_BYTES.min(max as usize), &fetch.progress)
-            .await
-        {
+        match response.read(READ_BYTES.min(max as usize), fetch).await {
             Ok(bytes) => {
                 fetch.count_read(bytes.len())?;
-                Ok(Ok(bytes.into()))
+                Ok(Ok(bytes))
             }
             Err(failed) => failed.tell(fetch),
         }
@@ -249,7 +263,7 @@ impl HttpHost for Host {
         request: Resource<Request>,
     ) -> wasmtime::Result<Result<Resource<Response>, FetchError>> {
         let (table, fetch) = self.parts()?;
-        let outgoing = match permitted(fetch, table.delete(request)?)? {
+        let (outgoing, _held) = match permitted(fetch, table.delete(request)?)? {
             Ok(outgoing) => outgoing,
             Err(told) => return Ok(Err(told)),
         };
@@ -261,7 +275,7 @@ impl HttpHost for Host {
             .await;
         drop(waiting);
         match sent {
-            Ok(response) => Ok(Ok(table.push(Response::new(response))?)),
+            Ok(response) => Ok(Ok(table.push(Response::new(response, &fetch.echo)?)?)),
             Err(error) => Failed::Transport(error).tell(fetch),
         }
     }
@@ -287,7 +301,7 @@ impl HttpHost for Host {
         let shared: &Fetch = fetch;
         let answers = join_all(outgoing.into_iter().map(|outgoing| async move {
             match outgoing {
-                Ok(outgoing) => spooled(shared, outgoing, max_body).await,
+                Ok((outgoing, _held)) => spooled(shared, outgoing, max_body).await,
                 Err(told) => Err(Failed::Told(told)),
             }
         }))

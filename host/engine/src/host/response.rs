@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fetchhost_artifact::{ArtifactError, Spool, SpooledBlob};
-use fetchhost_policy::DisplayUrl;
+use fetchhost_policy::{DisplayUrl, Origin};
 use fetchhost_transport::{self as transport, Outgoing, TransportError};
 
 use super::error;
 use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
-use crate::progress::Progress;
+use crate::echo::{Echo, Passage};
 use crate::session::Fetch;
 use crate::trap::{Stop, shown};
 
@@ -32,12 +31,14 @@ pub(super) struct Head {
     pub(super) headers: Vec<(String, String)>,
     /// Never asked for, so guests are not prepared for it; plans are.
     encoding: Option<String>,
+    /// Who answered.
+    origin: Origin,
 }
 
 enum Body {
     Network {
         response: Box<transport::Response>,
-        pending: Bytes,
+        passage: Passage,
         touched: bool,
     },
     Spooled {
@@ -95,8 +96,10 @@ impl Failed {
 }
 
 impl Head {
-    fn of(answer: &transport::Response) -> Self {
-        Self {
+    /// What a guest may see, after it was searched for what was sent.
+    fn of(answer: &transport::Response, echo: &Echo) -> Result<Self, Stop> {
+        echo.learn(answer.sent());
+        let head = Self {
             status: answer.status(),
             // `DisplayUrl` marks a query that it leaves out; guests parse URLs.
             url: DisplayUrl(answer.url())
@@ -105,26 +108,38 @@ impl Head {
                 .to_owned(),
             headers: answer.guest_headers(),
             encoding: answer.content_encoding(),
+            origin: answer.origin().clone(),
+        };
+        echo.check(head.url.as_bytes(), &head.origin)?;
+        for (name, value) in &head.headers {
+            echo.check(name.as_bytes(), &head.origin)?;
+            echo.check(value.as_bytes(), &head.origin)?;
         }
+        Ok(head)
     }
 }
 
 impl Response {
-    pub(super) fn new(answer: transport::Response) -> Self {
-        let head = Head::of(&answer);
+    pub(super) fn new(answer: transport::Response, echo: &Echo) -> Result<Self, Stop> {
+        let head = Head::of(&answer, echo)?;
         let response = Box::new(answer);
-        Self {
+        Ok(Self {
             head,
             body: Body::Network {
                 response,
-                pending: Bytes::new(),
+                passage: Passage::default(),
                 touched: false,
             },
-        }
+        })
+    }
+
+    /// Who answered.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.head.origin
     }
 
     /// The next bytes for the guest, at most `max`; none at the end.
-    pub(super) async fn read(&mut self, max: usize, progress: &Progress) -> Result<Bytes, Failed> {
+    pub(super) async fn read(&mut self, max: usize, fetch: &Fetch) -> Result<Vec<u8>, Failed> {
         if let Some(encoding) = &self.head.encoding {
             return Err(Failed::Told(unasked(encoding)));
         }
@@ -132,26 +147,36 @@ impl Response {
             Body::Spooled { blob, position } => {
                 let left = usize::try_from(blob.len() - *position).unwrap_or(usize::MAX);
                 let length = max.min(left);
+                fetch
+                    .echo
+                    .check_part(blob, *position, length, |_| self.head.origin.clone())
+                    .map_err(Failed::Fatal)?;
                 let bytes = blob.read(*position, length)?;
                 *position += length as u64;
-                Ok(bytes)
+                Ok(bytes.into())
             }
             Body::Network {
                 response,
-                pending,
+                passage,
                 touched,
             } => {
                 *touched = true;
-                while pending.is_empty() {
-                    let waiting = progress.waiting();
+                let (echo, origin) = (&fetch.echo, &self.head.origin);
+                loop {
+                    let bytes = passage.take(max, echo, origin)?;
+                    if !bytes.is_empty() || passage.has_ended() {
+                        return Ok(bytes);
+                    }
+                    let waiting = fetch.progress.waiting();
                     let chunk = response.chunk().await;
                     drop(waiting);
+                    // A body that was continued may have sent another secret.
+                    echo.learn(response.sent());
                     match chunk? {
-                        Some(chunk) => *pending = chunk,
-                        None => return Ok(Bytes::new()),
+                        Some(chunk) => passage.push(&chunk, echo, origin)?,
+                        None => passage.end(),
                     }
                 }
-                Ok(pending.split_to(max.min(pending.len())))
             }
         }
     }
@@ -207,7 +232,10 @@ impl Response {
                     drop(waiting);
                     match chunk {
                         Ok(Some(chunk)) => take(&chunk)?,
-                        Ok(None) => break,
+                        Ok(None) => {
+                            fetch.echo.learn(response.sent());
+                            break;
+                        }
                         Err(error) => return Failed::Transport(error).tell(fetch),
                     }
                 }
@@ -233,6 +261,7 @@ pub(super) async fn spooled(
     let _waiting = fetch.progress.waiting();
     let broker = Arc::clone(&session.broker);
     let mut answer = session.client.send(broker, outgoing).await?;
+    let head = Head::of(&answer, &fetch.echo)?;
     let mut spool = Spool::create(&session.tmp)?;
     while let Some(chunk) = answer.chunk().await? {
         if spool.len() + chunk.len() as u64 > max_body {
@@ -242,7 +271,8 @@ pub(super) async fn spooled(
         fetch.spooled.count(chunk.len())?;
         spool.append(&chunk)?;
     }
-    let (head, blob) = (Head::of(&answer), spool.finish()?);
+    fetch.echo.learn(answer.sent());
+    let blob = spool.finish()?;
     Ok(Response {
         head,
         body: Body::Spooled { blob, position: 0 },

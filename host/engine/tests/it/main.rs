@@ -6,6 +6,7 @@
 )]
 
 mod cache;
+mod echo;
 mod guest;
 mod load;
 mod run;

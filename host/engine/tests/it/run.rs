@@ -261,17 +261,21 @@ fn asker(fetch: &'static str, word: &'static str) -> Guest {
             (core func $header (canon lower (func $http "[method]request.set-header")
               (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
             (core func $send (canon lower (func $http "send")
-              (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))"#
+              (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+            (alias export $http "request" (type $request))
+            (core func $drop (canon resource.drop $request))"#
             .to_owned(),
         declared: r#"
             (import "extra" "request" (func $new (param i32 i32 i32) (result i32)))
             (import "extra" "header" (func $header (param i32 i32 i32 i32 i32 i32)))
             (import "extra" "send" (func $send (param i32 i32)))
+            (import "extra" "drop" (func $drop (param i32)))
             (func $request (result i32) (call $new (i32.const 0) (i32.const 0) (i32.const 18)))"#,
         lowered: r#"(with "extra" (instance
             (export "request" (func $request))
             (export "header" (func $header))
-            (export "send" (func $send))))"#,
+            (export "send" (func $send))
+            (export "drop" (func $drop))))"#,
         fetch,
         report: (word, "it was something else"),
         ..Guest::default()
@@ -345,6 +349,39 @@ async fn what_a_guest_leaves_with_the_host_is_bounded() {
         limit(asker(fetch, "other").run(limits).await),
         Limit::Memory
     );
+}
+
+#[tokio::test]
+async fn a_loop_over_host_calls_runs_out_of_fuel_and_not_of_patience() {
+    let fetch = "(loop $again (call $drop (call $request)) (br $again)) unreachable";
+    // The guest itself burns so little of this that it would go on for a minute.
+    let limits = Limits {
+        fuel: 1_000_000_000,
+        ..Limits::default()
+    };
+    let start = Instant::now();
+    let outcome = asker(fetch, "other").run(limits).await;
+    assert_eq!(limit(outcome), Limit::Fuel);
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_a_guest_drops_is_given_back() {
+    // Sixteen times as much as there may be at once.
+    let fetch = "(local $left i32) (local.set $left (i32.const 4096))
+        (loop $again
+          (call $drop (call $new (i32.const 0) (i32.const 0) (i32.const 60000)))
+          (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (call $ok)";
+    let limits = Limits {
+        memory: 16 << 20,
+        ..Limits::default()
+    };
+    asker(fetch, "other").run(limits).await.unwrap();
 }
 
 #[tokio::test]

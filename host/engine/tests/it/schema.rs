@@ -62,6 +62,12 @@ fn what_the_schema_accepts_the_host_accepts() {
         ("/fetchers/demo/slots", json!({})),
         ("/fetchers/demo/needs", json!({})),
         (
+            "/fetchers/demo/needs",
+            json!({ "methods": [], "paths": [] }),
+        ),
+        ("/fetchers/demo/needs/later", json!(["x"])),
+        ("/fetchers/demo/slots/token/later", json!({ "a": 1 })),
+        (
             "/fetchers/demo/needs/origins",
             json!(["https://*.example.com"]),
         ),
@@ -103,6 +109,8 @@ fn what_the_schema_refuses_the_host_refuses() {
         (at("/needs/methods"), json!([])),
         (at("/needs/paths"), json!(["api"])),
         (at("/needs/paths"), json!([])),
+        (at("/needs"), json!({ "origin-parameter": "url" })),
+        (at("/needs"), json!({ "origins": ["https://example.com"] })),
         (at("/output"), json!([])),
         (at("/output/2"), json!({ "mode": "nar" })),
         (

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::Broker;
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::suggest::nearest;
-use crate::{ArgvCredential, ArgvSource, CredentialName, CredentialSpec, Origin, Scheme, SlotName};
+use crate::{
+    ArgvCredential, ArgvSource, Consent, CredentialName, CredentialSpec, Origin, Provenance,
+    Scheme, SlotName, SourceSpec,
+};
 
 /// A credential of the command line, with the one origin that it is for.
 #[derive(Debug)]
@@ -79,6 +82,14 @@ pub enum PolicyError {
         /// The origin.
         origin: Origin,
     },
+    /// A flag that grants, where the administrator turned that off.
+    #[error("`{flag}` grants nothing here: `argv-consent = false` at {place}")]
+    NoConsent {
+        /// The flag.
+        flag: &'static str,
+        /// Where it was turned off.
+        place: Provenance,
+    },
     /// Two for one slot and origin.
     #[error("slot `{slot}` is given two credentials for `{origin}`")]
     Twice {
@@ -125,14 +136,53 @@ impl PolicyError {
             Self::Unreachable { origin, .. } => Some(format!(
                 "if the fetcher is to ask there, add `--allow {origin}`"
             )),
+            Self::NoConsent { .. } => Some(
+                "leave it out; what the configuration grants, `nix-fetchhost grant list` shows"
+                    .to_owned(),
+            ),
             Self::Twice { .. } => None,
         }
+    }
+}
+
+/// A suggested scheme, as it fits the source: what a netrc file holds for a
+/// server is a login, where the slot does not want it in a header of its own.
+fn fitted(suggested: &Scheme, source: &SourceSpec) -> Scheme {
+    match suggested {
+        Scheme::Bearer if source.knows_login() => Scheme::BasicLogin,
+        suggested => suggested.clone(),
     }
 }
 
 fn listed<T: std::fmt::Display>(items: &[T]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| format!("`{item}`")).collect();
     quoted.join(", ")
+}
+
+/// What is left of `consent` under the administrator's `argv-consent`, and
+/// where it was turned off when it would have counted.
+///
+/// Flags that do nothing but grant are refused: to ignore them would look as if
+/// they had been heard. A typed origin is a parameter too, and only grants
+/// nothing.
+pub(super) fn consent<'a>(
+    config: &Config,
+    consent: Option<&'a Consent>,
+) -> Result<(Option<&'a Consent>, Option<Provenance>), PolicyError> {
+    let (Some(given), Some(place)) = (consent, config.no_argv_consent()) else {
+        return Ok((consent, None));
+    };
+    let flag = if !given.allow.is_empty() {
+        "--allow"
+    } else if !given.credentials.is_empty() {
+        "--credential"
+    } else {
+        return Ok((None, Some(place.clone())));
+    };
+    Err(PolicyError::NoConsent {
+        flag,
+        place: place.clone(),
+    })
 }
 
 impl Broker {
@@ -151,7 +201,10 @@ impl Broker {
             ArgvSource::Configured(name) => self.configured_for(name, credential, &origin)?,
             ArgvSource::Source(source) => {
                 // Only our own modules' word counts for how a secret is sent.
-                let suggested = self.module.is_builtin().then(|| description.scheme.clone());
+                let suggested = self
+                    .module
+                    .is_builtin()
+                    .then(|| fitted(&description.scheme, source));
                 let scheme = credential.scheme.clone().or(suggested).ok_or_else(|| {
                     PolicyError::NeedsScheme {
                         slot: slot.clone(),

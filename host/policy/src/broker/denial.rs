@@ -27,6 +27,9 @@ pub(super) struct Parts {
 pub(super) struct Lines {
     /// The grant that they replace; none: they are to be added.
     pub(super) replaces: Option<Provenance>,
+    /// Where the administrator locked the configuration, so that only that file
+    /// counts.
+    pub(super) locked: Option<Provenance>,
     pub(super) toml: String,
 }
 
@@ -39,6 +42,8 @@ pub enum DenialKind {
     Body,
     /// The module does not declare it.
     NotDeclared,
+    /// The administrator denies the origin or the module.
+    Administrator,
     /// Nothing grants the origin.
     Origin,
     /// Nothing grants the method.
@@ -57,6 +62,20 @@ pub enum DenialKind {
     Address,
 }
 
+impl Lines {
+    fn action(&self) -> String {
+        match (&self.replaces, &self.locked) {
+            (Some(place), _) => {
+                format!("to allow it for good, put this in place of the grant at {place}:")
+            }
+            (None, Some(place)) => format!(
+                "the administrator locked the configuration at {place}; to allow it for good, this goes into that file:"
+            ),
+            (None, None) => "to allow it for good, add this to `config.toml`:".to_owned(),
+        }
+    }
+}
+
 impl Denial {
     pub(super) fn new(kind: DenialKind, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
@@ -70,6 +89,11 @@ impl Denial {
 
     pub(super) fn with_note(mut self, note: impl Into<String>) -> Self {
         self.0.note = Some(note.into());
+        self
+    }
+
+    pub(super) fn with_optional_note(mut self, note: Option<String>) -> Self {
+        self.0.note = note.or(self.0.note);
         self
     }
 
@@ -126,13 +150,9 @@ impl Denial {
             }
             parts.push(text);
         }
-        if let Some(Lines { replaces, toml }) = &self.0.lines {
-            let action = match replaces {
-                Some(place) => {
-                    format!("to allow it for good, put this in place of the grant at {place}:")
-                }
-                None => "to allow it for good, add this to `config.toml`:".to_owned(),
-            };
+        if let Some(lines) = &self.0.lines {
+            let toml = &lines.toml;
+            let action = lines.action();
             let indented: Vec<String> = toml
                 .lines()
                 .map(|line| {

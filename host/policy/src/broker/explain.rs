@@ -115,6 +115,9 @@ impl Broker {
     }
 
     fn why_not(&self, origin: &Origin, reach: &[Reach]) -> Option<Denial> {
+        if let Some(deny) = self.denied_by(origin) {
+            return Some(self.refuse_denied(origin, deny));
+        }
         if !self.declares_origin(origin) {
             return Some(self.refuse_undeclared(&format!("origin `{origin}`")));
         }

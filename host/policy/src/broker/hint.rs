@@ -11,8 +11,8 @@ use crate::address::AddressDenied;
 use crate::config::{credential_toml, grant_toml};
 use crate::describe::SlotDescription;
 use crate::{
-    CredentialName, CredentialSpec, DisplayUrl, Grant, Method, Origin, PathPattern, Provenance,
-    SlotName, SourceSpec,
+    CredentialName, CredentialSpec, Deny, DisplayUrl, Grant, Method, Origin, PathPattern,
+    Provenance, SlotName, SourceSpec,
 };
 
 impl Broker {
@@ -40,6 +40,17 @@ impl Broker {
         .with_note("no grant allows it: a module must declare in `describe` what it needs")
     }
 
+    pub(super) fn refuse_denied(&self, origin: &Origin, deny: &Deny) -> Denial {
+        Denial::new(
+            DenialKind::Administrator,
+            format!(
+                "`{}` may not reach `{origin}`: the administrator denies it at {}",
+                self.module, deny.from
+            ),
+        )
+        .with_note("no grant and no flag overrides that")
+    }
+
     pub(super) fn refuse_origin(&self, method: Method, target: &Target) -> Denial {
         Denial::new(
             DenialKind::Origin,
@@ -49,6 +60,7 @@ impl Broker {
             ),
         )
         .with_flag(self.allow_flag(method, &target.origin))
+        .with_optional_note(self.no_consent_note())
         .with_lines(self.request_lines(method, target))
     }
 
@@ -61,6 +73,7 @@ impl Broker {
             ),
         )
         .with_flag(self.allow_flag(method, &target.origin))
+        .with_optional_note(self.no_consent_note())
         .with_lines(self.request_lines(method, target))
     }
 
@@ -73,6 +86,7 @@ impl Broker {
             ),
         )
         .with_flag(self.allow_flag(method, &target.origin))
+        .with_optional_note(self.no_consent_note())
         .with_lines(self.request_lines(method, target))
     }
 
@@ -87,6 +101,7 @@ impl Broker {
             ),
         )
         .with_flag(self.allow_flag(Method::Get, to))
+        .with_optional_note(self.no_consent_note())
         .with_lines(grant.lines())
     }
 
@@ -147,7 +162,7 @@ impl Broker {
             .value
             .credentials
             .insert(slot.clone(), spec.name.clone());
-        let Lines { replaces, toml } = grant.lines();
+        let lines = grant.lines();
         Denial::new(
             DenialKind::Credential,
             format!(
@@ -159,9 +174,10 @@ impl Broker {
             self.has_consent
                 .then(|| format!("--credential {slot}=env:{variable}{option}@{origin}")),
         )
+        .with_optional_note(self.no_consent_note())
         .with_lines(Lines {
-            replaces,
-            toml: format!("{}\n{toml}", credential_toml(&spec)),
+            toml: format!("{}\n{}", credential_toml(&spec), lines.toml),
+            ..lines
         })
     }
 
@@ -173,6 +189,13 @@ impl Broker {
             .filter_map(|name| name.parse().ok())
             .find(|name| !self.credentials.contains_key(name))
             .unwrap_or_else(|| CredentialName::of_slot(slot))
+    }
+
+    /// Why typing something would not help.
+    fn no_consent_note(&self) -> Option<String> {
+        self.no_consent.as_ref().map(|place| {
+            format!("what is typed grants nothing here: `argv-consent = false` at {place}")
+        })
     }
 
     /// `--allow`, where there is a command line and it would be enough.
@@ -217,13 +240,18 @@ impl Broker {
                 },
             ),
         };
-        Extension { replaces, value }
+        Extension {
+            replaces,
+            locked: self.locked.clone(),
+            value,
+        }
     }
 }
 
 /// A grant that is being widened for a hint.
 pub(super) struct Extension {
     replaces: Option<Provenance>,
+    locked: Option<Provenance>,
     value: Grant,
 }
 
@@ -244,6 +272,7 @@ impl Extension {
         Lines {
             toml: grant_toml(&self.value),
             replaces: self.replaces,
+            locked: self.locked,
         }
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::address::AddressRule;
 use crate::origin::URL_BYTES;
-use crate::{CredentialSpec, DisplayUrl, Method, NormalPath, Origin, SlotName};
+use crate::{ClientCertificate, CredentialSpec, DisplayUrl, Method, NormalPath, Origin, SlotName};
 
 /// A request that may be sent: this method, to this URL, with this credential
 /// or none, to addresses by this rule.
@@ -28,7 +28,9 @@ pub struct Permit {
     pub(super) start: Origin,
     pub(super) slot: Option<SlotName>,
     pub(super) credential: Option<Arc<CredentialSpec>>,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) addresses: AddressRule,
+    pub(super) named: bool,
     pub(super) crossed: bool,
 }
 
@@ -62,6 +64,20 @@ impl Permit {
     #[must_use]
     pub fn credential(&self) -> Option<&CredentialSpec> {
         self.credential.as_deref()
+    }
+
+    /// The client certificate for the connection. It is for [`Permit::origin`].
+    #[must_use]
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.as_deref()
+    }
+
+    /// Whether somebody wrote the origin itself, rather than a wildcard. Only
+    /// such a request goes through a proxy, which looks names up where nothing
+    /// is checked.
+    #[must_use]
+    pub const fn is_named_exactly(&self) -> bool {
+        self.named
     }
 
     /// Which addresses may be connected to.

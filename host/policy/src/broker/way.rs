@@ -2,7 +2,7 @@
 
 use super::Broker;
 use crate::address::AddressRule;
-use crate::{Grant, Method, NormalPath, Origin, OriginPattern, builtin};
+use crate::{Deny, Grant, Method, NormalPath, Origin, OriginPattern, builtin};
 
 /// One of the things that grant an origin.
 #[derive(Clone, Copy)]
@@ -66,6 +66,13 @@ impl Broker {
             .iter()
             .filter_map(|grant| grant.pattern_for(origin).map(|pattern| (grant, pattern)))
             .max_by_key(|(_, pattern)| pattern.exactness())
+    }
+
+    /// The administrator's word against `origin`, if there is one.
+    pub(super) fn denied_by(&self, origin: &Origin) -> Option<&Deny> {
+        self.deny
+            .iter()
+            .find(|deny| deny.holds(&self.module, origin))
     }
 
     /// Whether the module asks for `origin` at all.

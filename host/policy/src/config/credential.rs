@@ -1,14 +1,29 @@
 //! `[credential.NAME]`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::ConfigError;
 use super::reader::{Table, Text};
+use crate::limits::Unit;
 use crate::source::later_kinds;
-use crate::{CredentialSpec, Origin, SourceSpec};
+use crate::{CredentialSpec, Origin, Program, Scheme, SourceSpec};
 
-/// Keys of later versions: AWS's region and service, expiry of helpers.
-const LATER: [&str; 4] = ["account", "region", "service", "refresh"];
+/// Keys of later versions: AWS's account, region and service.
+const LATER: [&str; 3] = ["account", "region", "service"];
+
+/// The keys of `source` that say what kind it is.
+const KINDS: [&str; 7] = [
+    "env", "file", "age", "command", "helper", "netrc", "systemd",
+];
+
+/// The keys that go along with some kinds, and these kinds.
+const DETAILS: [(&str, &[&str]); 4] = [
+    ("insecure-permissions", &["file", "netrc"]),
+    ("timeout", &["command", "helper"]),
+    ("refresh", &["command"]),
+    ("use-default", &["netrc"]),
+];
 
 pub(super) fn read(name: &Text<'_>, table: &Table<'_>) -> Result<CredentialSpec, ConfigError> {
     table.refuse_unknown(&["source", "scheme", "origins"], &LATER)?;
@@ -16,6 +31,18 @@ pub(super) fn read(name: &Text<'_>, table: &Table<'_>) -> Result<CredentialSpec,
     let source = table
         .table("source")?
         .ok_or_else(|| table.refuse("a credential needs `source`, such as `{ env = \"NAME\" }`"))?;
+    let origins = origins(table)?;
+    let source = read_source(&source)?;
+    Ok(CredentialSpec {
+        name,
+        scheme: read_scheme(&source, &table.needed_text("scheme")?)?,
+        source,
+        origins,
+    })
+}
+
+/// The origins that may receive a credential: at least one, each once.
+pub(super) fn origins(table: &Table<'_>) -> Result<Vec<Origin>, ConfigError> {
     let mut origins: Vec<Origin> = Vec::new();
     for text in table.needed_texts("origins")? {
         let origin = text.parse()?;
@@ -24,37 +51,134 @@ pub(super) fn read(name: &Text<'_>, table: &Table<'_>) -> Result<CredentialSpec,
         }
         origins.push(origin);
     }
-    Ok(CredentialSpec {
-        name,
-        source: read_source(&source)?,
-        scheme: table.needed_text("scheme")?.parse()?,
-        origins,
-    })
+    Ok(origins)
 }
 
-fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
-    table.refuse_unknown(&["env", "file", "insecure-permissions"], &later_kinds())?;
-    let insecure = table.boolean("insecure-permissions")?;
-    match (table.text("env")?, table.text("file")?) {
-        (Some(variable), None) => {
-            if insecure.is_some() {
-                return Err(ConfigError::at(
-                    table.place_of("insecure-permissions"),
-                    "`insecure-permissions` belongs to a `file` source",
-                ));
-            }
-            SourceSpec::env(variable.value).map_err(|error| variable.refuse(error.to_string()))
-        }
-        (None, Some(path)) => Ok(SourceSpec::File {
-            path: read_path(&path)?,
-            insecure_permissions: insecure.unwrap_or_default(),
-        }),
-        (Some(_), Some(_)) => Err(table.refuse("`source` has both `env` and `file`; it takes one")),
-        (None, None) => Err(table.refuse("`source` needs `env` or `file`")),
+/// The scheme, which must be one that the source can fill.
+fn read_scheme(source: &SourceSpec, text: &Text<'_>) -> Result<Scheme, ConfigError> {
+    if text.value == "basic" && source.knows_login() {
+        return Ok(Scheme::BasicLogin);
+    }
+    let scheme = text.parse()?;
+    match (source, &scheme) {
+        (SourceSpec::Helper(_), Scheme::Basic { .. }) => Err(text
+            .refuse("a `helper` gives whole headers, so `basic:USER` has no use for it")
+            .with_hint("write the header that it gives, such as `scheme = \"header:Authorization\"`, or `bearer`")),
+        _ => Ok(scheme),
     }
 }
 
-fn read_path(text: &Text<'_>) -> Result<PathBuf, ConfigError> {
+fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
+    let mut known = KINDS.to_vec();
+    known.extend(DETAILS.map(|(key, _)| key));
+    table.refuse_unknown(&known, &later_kinds())?;
+    let mut kinds = KINDS.into_iter().filter(|kind| table.has(kind));
+    let kind = kinds.next().ok_or_else(|| {
+        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc` and `systemd`")
+    })?;
+    if let Some(other) = kinds.next() {
+        return Err(table.refuse(format!(
+            "`source` has both `{kind}` and `{other}`; it takes one"
+        )));
+    }
+    for (key, of) in DETAILS {
+        if table.has(key) && !of.contains(&kind) {
+            return Err(ConfigError::at(
+                table.place_of(key),
+                format!("`{key}` belongs to a `{}` source", of.join("` or `")),
+            ));
+        }
+    }
+    let insecure_permissions = table.boolean("insecure-permissions")?.unwrap_or_default();
+    match kind {
+        "env" => named(table, kind, SourceSpec::env),
+        "systemd" => named(table, kind, SourceSpec::systemd),
+        "file" => Ok(SourceSpec::File {
+            path: read_path(&table.needed_text(kind)?)?,
+            insecure_permissions,
+        }),
+        "age" => read_path(&table.needed_text(kind)?).map(SourceSpec::Age),
+        "command" => Ok(SourceSpec::Command {
+            program: program(table, kind)?,
+            refresh: duration(table, "refresh")?,
+        }),
+        "helper" => program(table, kind).map(SourceSpec::Helper),
+        _ => Ok(SourceSpec::Netrc {
+            path: read_netrc(table)?,
+            use_default: table.boolean("use-default")?.unwrap_or_default(),
+            insecure_permissions,
+        }),
+    }
+}
+
+fn named(
+    table: &Table<'_>,
+    kind: &str,
+    read: fn(&str) -> Result<SourceSpec, crate::SourceError>,
+) -> Result<SourceSpec, ConfigError> {
+    let text = table.needed_text(kind)?;
+    read(text.value).map_err(|error| text.refuse(error.to_string()))
+}
+
+/// `netrc = true` is the user's own file, `netrc = "PATH"` another one.
+fn read_netrc(table: &Table<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    if !table.is_boolean("netrc") {
+        return read_path(&table.needed_text("netrc")?).map(Some);
+    }
+    match table.boolean("netrc")? {
+        Some(true) => Ok(None),
+        _ => Err(ConfigError::at(
+            table.place_of("netrc"),
+            "`netrc` is `true`, for your own file, or a path",
+        )),
+    }
+}
+
+/// A program with its arguments. A helper's may be the program's name alone.
+fn program(table: &Table<'_>, kind: &str) -> Result<Program, ConfigError> {
+    let argv = if kind == "helper" && table.is_text(kind) {
+        vec![table.needed_text(kind)?]
+    } else {
+        table.needed_texts(kind).map_err(|error| {
+            error.with_hint(
+                "write the program and its arguments one by one, as in `[\"pass\", \"show\", \"gitlab\"]`; no shell reads them",
+            )
+        })?
+    };
+    for text in &argv {
+        if text.value.contains('\0') {
+            return Err(text.refuse("no argument of a program holds a NUL"));
+        }
+    }
+    let mut words: Vec<String> = argv.iter().map(|text| text.value.to_owned()).collect();
+    if let (Some(text), Some(word)) = (argv.first(), words.first_mut()) {
+        if text.value.is_empty() {
+            return Err(text.refuse(format!("`{kind}` needs the name of a program")));
+        }
+        // A name is looked up in `PATH`; with a slash it is a path like any other here.
+        if text.value.contains('/') {
+            *word = read_path(text)?.to_string_lossy().into_owned();
+        }
+    }
+    Ok(Program {
+        argv: words,
+        timeout: duration(table, "timeout")?.unwrap_or(Program::DEFAULT_TIMEOUT),
+    })
+}
+
+fn duration(table: &Table<'_>, key: &str) -> Result<Option<Duration>, ConfigError> {
+    let expected = "a duration such as `\"30 s\"`, or a number of seconds";
+    let seconds = table.quantity(key, expected, |text| Unit::Seconds.read(text))?;
+    match seconds {
+        Some(0) => Err(ConfigError::at(
+            table.place_of(key),
+            format!("`{key}` is 0, which leaves no time at all"),
+        )),
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+pub(super) fn read_path(text: &Text<'_>) -> Result<PathBuf, ConfigError> {
     if text.value.starts_with('~') {
         return Err(text
             .refuse("`~` is not expanded")

@@ -1,22 +1,31 @@
 //! The administrator's file and the user's, as one.
 
+use super::certificate;
 use super::{Config, ConfigError};
-use crate::{Grant, OriginPattern};
+use crate::{CredentialName, Grant, OriginPattern, Provenance};
 
 pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> {
+    refuse_administration(&user)?;
+    if admin.locked().is_some() {
+        check(&admin)?;
+        return Ok(admin);
+    }
     let mut merged = admin;
-    for (name, spec) in user.credentials {
-        let place = user.places.get(&name).cloned().unwrap_or_default();
-        if merged.credentials.contains_key(&name) {
-            let first = merged.places.get(&name).cloned().unwrap_or_default();
-            return Err(ConfigError::at(
-                place,
-                format!("credential `{name}` is already defined at {first}"),
-            )
-            .with_hint("a user's file only adds; give yours another name"));
-        }
-        merged.credentials.insert(name.clone(), spec);
+    for (name, place) in user.places {
+        refuse_second(&merged, &name, &place)?;
         merged.places.insert(name, place);
+    }
+    merged.credentials.extend(user.credentials);
+    merged.certificates.extend(user.certificates);
+    match (&merged.proxies, user.proxies) {
+        (Some((_, first)), Some((_, place))) => {
+            return Err(
+                ConfigError::at(place, format!("`[proxy]` is already written at {first}"))
+                    .with_hint("a user's file only adds; remove it here"),
+            );
+        }
+        (None, proxies @ Some(_)) => merged.proxies = proxies,
+        (_, None) => {}
     }
     merged.grants.extend(user.grants);
     merged.allow_metadata |= user.allow_metadata;
@@ -29,6 +38,42 @@ pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> 
     }
     check(&merged)?;
     Ok(merged)
+}
+
+/// Refuses a credential that the administrator has defined.
+fn refuse_second(
+    admin: &Config,
+    name: &CredentialName,
+    place: &Provenance,
+) -> Result<(), ConfigError> {
+    match admin.places.get(name) {
+        None => Ok(()),
+        Some(first) => Err(ConfigError::at(
+            place.clone(),
+            format!("credential `{name}` is already defined at {first}"),
+        )
+        .with_hint("a user's file only adds; give yours another name")),
+    }
+}
+
+/// Refuses in a user's file what is the administrator's alone. There it would
+/// promise a protection that whoever writes the file can take back.
+fn refuse_administration(user: &Config) -> Result<(), ConfigError> {
+    let switch = |key, switch: &Option<(bool, Provenance)>| {
+        switch.as_ref().map(|(_, place)| (key, place.clone()))
+    };
+    let deny = user.deny.first().map(|deny| ("deny", deny.from.clone()));
+    let found = deny
+        .or_else(|| switch("locked", &user.locked))
+        .or_else(|| switch("argv-consent", &user.argv_consent));
+    match found {
+        None => Ok(()),
+        Some((key, place)) => Err(ConfigError::at(
+            place,
+            format!("`{key}` belongs to the administrator's file"),
+        )
+        .with_hint("a user's file only adds; remove it here")),
+    }
 }
 
 /// Refuses what no single line shows: ties, and grants whose credentials do
@@ -68,7 +113,17 @@ pub(super) fn refuse_ties(grants: &[Grant]) -> Result<(), ConfigError> {
 fn check_credentials(grant: &Grant, config: &Config) -> Result<(), ConfigError> {
     for (slot, name) in &grant.credentials {
         let refuse = |message: String| ConfigError::at(grant.from.clone(), message);
-        let Some(spec) = config.credentials.get(name) else {
+        let certificate = config.certificates.get(name);
+        if certificate.is_some() && !certificate::is_slot(slot) {
+            return Err(refuse(format!(
+                "slot `{slot}` is filled with `{name}`, which is a client certificate"
+            ))
+            .with_hint(format!("write `client-certificate = \"{name}\"`")));
+        }
+        let origins = certificate
+            .map(|spec| &spec.origins)
+            .or_else(|| config.credentials.get(name).map(|spec| &spec.origins));
+        let Some(origins) = origins else {
             let known = config.credentials.keys().map(|known| known.as_str());
             let error = refuse(format!(
                 "slot `{slot}` is filled with credential `{name}`, which is not defined"
@@ -79,7 +134,7 @@ fn check_credentials(grant: &Grant, config: &Config) -> Result<(), ConfigError> 
             });
         };
         let covered =
-            |pattern: &OriginPattern| spec.origins.iter().any(|origin| pattern.matches(origin));
+            |pattern: &OriginPattern| origins.iter().any(|origin| pattern.matches(origin));
         if !grant.origins.iter().any(covered) {
             return Err(refuse(format!(
                 "credential `{name}` of slot `{slot}` is for none of the origins of this grant"

@@ -115,6 +115,16 @@ impl<'a> Table<'a> {
         self.entry(key).is_some()
     }
 
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.entry(key)
+            .is_some_and(|value| value.get_ref().as_str().is_some())
+    }
+
+    pub(super) fn is_boolean(&self, key: &str) -> bool {
+        self.entry(key)
+            .is_some_and(|value| value.get_ref().as_bool().is_some())
+    }
+
     /// Refuses every key but the `known` ones; those of `later` versions as
     /// such.
     pub(super) fn refuse_unknown(&self, known: &[&str], later: &[&str]) -> Result<(), ConfigError> {

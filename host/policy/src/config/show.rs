@@ -2,18 +2,30 @@
 //! a denial prints. It never holds a secret, since a [`Config`] never does.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
 use super::Config;
 use crate::limits::{Quantity, Unit};
-use crate::{CredentialSpec, Grant, Method, SourceSpec};
+use crate::{CredentialSpec, Deny, Grant, Method, Program, SourceSpec};
 
 impl Config {
     /// The configuration as TOML that [`Config::parse`] reads as the same.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut sections = Vec::new();
+        let mut switches = String::new();
         if self.allow_metadata {
-            sections.push("allow-metadata = true\n".to_owned());
+            line(&mut switches, "allow-metadata", "true");
+        }
+        if let Some((on, _)) = &self.locked {
+            line(&mut switches, "locked", &on.to_string());
+        }
+        if let Some((on, _)) = &self.argv_consent {
+            line(&mut switches, "argv-consent", &on.to_string());
+        }
+        if !switches.is_empty() {
+            sections.push(switches);
         }
         if !self.limits.is_empty() {
             let mut section = "[limits]\n".to_owned();
@@ -26,7 +38,10 @@ impl Config {
             }
             sections.push(section);
         }
+        sections.extend(self.proxies().map(super::proxy::toml));
+        sections.extend(self.deny.iter().map(deny_toml));
         sections.extend(self.credentials.values().map(credential_toml));
+        sections.extend(self.certificates.values().map(super::certificate::toml));
         sections.extend(self.grants.iter().map(grant_toml));
         sections.join("\n")
     }
@@ -34,27 +49,79 @@ impl Config {
 
 /// `[credential.NAME]` with its keys.
 pub(crate) fn credential_toml(spec: &CredentialSpec) -> String {
-    let source = match &spec.source {
-        SourceSpec::Env(variable) => format!("{{ env = {} }}", quoted(variable)),
-        SourceSpec::File {
-            path,
-            insecure_permissions,
-        } => {
-            let permissions = if *insecure_permissions {
-                ", insecure-permissions = true"
-            } else {
-                ""
-            };
-            format!(
-                "{{ file = {}{permissions} }}",
-                quoted(&path.to_string_lossy())
-            )
-        }
-    };
+    let source = source_toml(&spec.source);
     let mut text = format!("[credential.{}]\n", spec.name);
     line(&mut text, "source", &source);
     line(&mut text, "scheme", &quoted(&spec.scheme.to_string()));
     line(&mut text, "origins", &array(&spec.origins));
+    text
+}
+
+/// The value of `source`.
+fn source_toml(source: &SourceSpec) -> String {
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let mut keys = Vec::new();
+    let mut timeout = None;
+    let mut insecure = false;
+    match source {
+        SourceSpec::Env(variable) => keys.push(("env", quoted(variable))),
+        SourceSpec::Systemd(name) => keys.push(("systemd", quoted(name))),
+        SourceSpec::Age(file) => keys.push(("age", path(file))),
+        SourceSpec::File {
+            path: file,
+            insecure_permissions,
+        } => {
+            keys.push(("file", path(file)));
+            insecure = *insecure_permissions;
+        }
+        SourceSpec::Command { program, refresh } => {
+            keys.push(("command", array(&program.argv)));
+            keys.extend(refresh.map(|refresh| ("refresh", seconds(refresh))));
+            timeout = Some(program.timeout);
+        }
+        SourceSpec::Helper(program) => {
+            keys.push(("helper", array(&program.argv)));
+            timeout = Some(program.timeout);
+        }
+        SourceSpec::Netrc {
+            path: file,
+            use_default,
+            insecure_permissions,
+        } => {
+            let file = file.as_deref().map_or_else(|| "true".to_owned(), path);
+            keys.push(("netrc", file));
+            if *use_default {
+                keys.push(("use-default", "true".to_owned()));
+            }
+            insecure = *insecure_permissions;
+        }
+    }
+    if let Some(timeout) = timeout.filter(|timeout| *timeout != Program::DEFAULT_TIMEOUT) {
+        keys.push(("timeout", seconds(timeout)));
+    }
+    if insecure {
+        keys.push(("insecure-permissions", "true".to_owned()));
+    }
+    let pairs: Vec<String> = keys
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+fn seconds(duration: Duration) -> String {
+    quoted(&Quantity(Unit::Seconds, duration.as_secs()).to_string())
+}
+
+/// `[[deny]]` with its keys.
+fn deny_toml(deny: &Deny) -> String {
+    let mut text = "[[deny]]\n".to_owned();
+    if !deny.origins.is_empty() {
+        line(&mut text, "origins", &array(&deny.origins));
+    }
+    if !deny.modules.is_empty() {
+        line(&mut text, "modules", &array(&deny.modules));
+    }
     text
 }
 
@@ -87,17 +154,17 @@ pub(crate) fn grant_toml(grant: &Grant) -> String {
     text
 }
 
-fn line(text: &mut String, key: &str, value: &str) {
+pub(super) fn line(text: &mut String, key: &str, value: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{key} = {value}");
 }
 
-fn array<T: std::fmt::Display>(items: &[T]) -> String {
+pub(super) fn array<T: std::fmt::Display>(items: &[T]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
     format!("[{}]", quoted.join(", "))
 }
 
 /// `text` as a TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

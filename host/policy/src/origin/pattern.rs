@@ -90,6 +90,20 @@ impl OriginPattern {
         }
     }
 
+    /// Whether the pattern names the host of `origin`, whatever its scheme and
+    /// port; a wildcard names the host that it stands under too. What is
+    /// forbidden is matched like this, and never what is granted.
+    #[must_use]
+    pub fn names_host_of(&self, origin: &Origin) -> bool {
+        match (&self.0, &origin.host) {
+            (Form::Exact(exact), host) => exact.host == *host,
+            (Form::Subdomains { suffix, .. }, Host::Name(name)) => name
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|head| head.is_empty() || head.ends_with('.')),
+            (Form::Subdomains { .. }, _) => false,
+        }
+    }
+
     /// Whether the pattern is one origin written exactly.
     #[must_use]
     pub const fn is_exact(&self) -> bool {

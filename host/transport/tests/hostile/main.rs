@@ -1,4 +1,4 @@
-//! The transport against servers that mean harm, or are merely broken: rules 1 to 5, one file a rule
+//! The transport against servers that mean harm, or are merely broken: rules 1 to 7, one file a rule
 //! or two.
 
 #![allow(
@@ -10,6 +10,9 @@
 
 mod addresses;
 mod bodies;
+mod certificates;
+mod http2;
+mod proxies;
 mod redirects;
 mod requests;
 mod retries;

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use fetchhost_policy::{Proxies, Proxy};
 use fetchhost_transport::{Client, Settings, TransportError};
 use tracing::level_filters::LevelFilter;
 
@@ -117,6 +118,10 @@ async fn neither_traces_nor_errors_nor_the_journal_show_a_secret_or_a_signed_que
             .iter()
             .any(|error| matches!(error, TransportError::TooManyRedirects { .. }))
     );
+    through_proxies(&mut failures).await;
+    for error in &failures {
+        assert_clean("an error", &format!("{error} {error:?} {:?}", error.hint()));
+    }
     assert_clean("the journal", &format!("{:?}", client.journal()));
     assert_clean("the client", &format!("{client:?} {:?}", keyring()));
 
@@ -131,6 +136,46 @@ async fn neither_traces_nor_errors_nor_the_journal_show_a_secret_or_a_signed_que
         "{traces}"
     );
     assert_clean("the traces", &traces);
+}
+
+/// The same through a proxy that has a login of its own, and that fails in every way.
+async fn through_proxies(failures: &mut Vec<TransportError>) {
+    let proxy = Server::start(|number, _| match number {
+        0 => answer("200 OK", "whole"),
+        1 => answer("407 Proxy Authentication Required", ""),
+        2 => vec![Step::Reset],
+        _ => say("nonsense"),
+    })
+    .await;
+    let named: Option<Proxy> = format!("canary-me:canary-pass@127.0.0.1:{}", proxy.port)
+        .parse()
+        .ok();
+    let settings = Settings {
+        attempts: 1,
+        proxies: Some(Proxies {
+            https: named.clone(),
+            http: named,
+            except: Vec::new(),
+        }),
+        ..quick()
+    };
+    let client = Client::new(settings, keyring());
+    for scheme in ["http", "http", "http", "https", "https"] {
+        let origin = format!("{scheme}://files.example.com");
+        let broker = Granted::to(&origin).broker();
+        match get(&client, &broker, &format!("{origin}/").parse().unwrap()).await {
+            Ok(response) => assert_clean("a response", &format!("{response:?}")),
+            Err(error) => failures.push(error),
+        }
+    }
+    assert_eq!(failures.len(), 11);
+    for request in proxy.received() {
+        assert!(
+            request.header("proxy-authorization").is_some(),
+            "{request:?}"
+        );
+    }
+    assert_clean("the journal", &format!("{:?} {client:?}", client.journal()));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -16,7 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use fetchhost_credentials::Keyring;
-use fetchhost_policy::{Broker, Config, Method, ModuleId, SlotName, describe::Description};
+use fetchhost_policy::{
+    Broker, Config, Method, ModuleId, Proxies, SlotName, describe::Description,
+};
 use fetchhost_transport::{Client, Lookup, Outgoing, Response, Settings, TransportError};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -229,6 +231,8 @@ pub struct Granted {
     pub credential: Option<(&'static str, Vec<String>)>,
     pub posts: bool,
     pub allow_metadata: bool,
+    /// Certificate, key and origins of the client certificate.
+    pub certificate: Option<(PathBuf, PathBuf, Vec<String>)>,
 }
 
 impl Granted {
@@ -265,6 +269,11 @@ impl Granted {
         if self.allow_metadata {
             config.push_str("allow-metadata = true\n");
         }
+        if let Some((certificate, key, origins)) = &self.certificate {
+            config.push_str(&format!(
+                "[credential.corp]\nsource = {{ client-certificate = {{ certificate = {certificate:?}, key = {key:?} }} }}\nscheme = \"mtls\"\norigins = {origins:?}\n"
+            ));
+        }
         if let Some((scheme, origins)) = &self.credential {
             config.push_str(&format!(
                 "[credential.tok]\nsource = {{ env = \"TOKEN\" }}\nscheme = \"{scheme}\"\norigins = {origins:?}\n"
@@ -274,8 +283,15 @@ impl Granted {
             "[[grant]]\nmodule = \"builtin:test\"\norigins = {:?}\nmethods = {methods}\npaths = [\"/**\"]\nredirects = {:?}\n",
             self.origins, self.redirects
         ));
-        if self.credential.is_some() {
-            config.push_str("credentials = { token = \"tok\" }\n");
+        let slots = [
+            self.credential.as_ref().map(|_| "token = \"tok\""),
+            self.certificate
+                .as_ref()
+                .map(|_| "client-certificate = \"corp\""),
+        ];
+        let slots: Vec<&str> = slots.into_iter().flatten().collect();
+        if !slots.is_empty() {
+            config.push_str(&format!("credentials = {{ {} }}\n", slots.join(", ")));
         }
         let config = Config::parse(&config, Path::new("config.toml")).unwrap();
         let description = serde_json::json!({
@@ -303,6 +319,8 @@ pub fn quick() -> Settings {
         backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(20),
         max_retry_after: Duration::from_secs(2),
+        // Not those of whoever runs the tests.
+        proxies: Some(Proxies::default()),
         ..Settings::default()
     }
 }

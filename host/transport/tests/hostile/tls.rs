@@ -6,7 +6,11 @@ use fetchhost_transport::{Category, Client, Settings, TlsProblem, TransportError
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::NamedTempFile;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
-use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{self, RootCertStore, server::WebPkiClientVerifier},
+    server::TlsStream,
+};
 
 use crate::support::{
     Granted, Linger, Received, Server, Step, answer, body, get, keyring, quick, redirect,
@@ -19,17 +23,17 @@ impl Linger for TlsStream<TcpStream> {
 }
 
 /// A certificate authority of one test, and its certificate as a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: NamedTempFile,
+pub struct Authority {
+    pub issuer: CertifiedIssuer<'static, KeyPair>,
+    pub file: NamedTempFile,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::called("authority")
     }
 
-    fn called(name: &str) -> Self {
+    pub fn called(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params
             .distinguished_name
@@ -42,23 +46,38 @@ impl Authority {
     }
 
     /// What a server with a certificate for `name` makes of a connection.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
+    pub fn acceptor(&self, name: &str) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(self.config(name, None)))
+    }
+
+    /// A server with a certificate for `name`, that asks for certificates of `clients`.
+    pub fn config(&self, name: &str, clients: Option<&Self>) -> rustls::ServerConfig {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([name.to_owned()])
             .unwrap()
             .signed_by(&key, &self.issuer)
             .unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let verifier = match clients {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.issuer.der().clone()).unwrap();
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .allow_unauthenticated()
+                    .build()
+                    .unwrap()
+            }
+        };
+        rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![certificate.der().clone()], key.into())
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+            .unwrap()
     }
 
-    async fn server(
+    pub async fn server(
         &self,
         name: &str,
         script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static,
@@ -71,17 +90,21 @@ impl Authority {
         .await
     }
 
-    fn client(&self) -> Client {
-        let settings = Settings {
+    /// Settings that trust this authority.
+    pub fn settings(&self) -> Settings {
+        Settings {
             attempts: 1,
             ca_bundle: Some(self.file.path().to_owned()),
             ..quick()
-        };
-        Client::new(settings, keyring())
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.settings(), keyring())
     }
 }
 
-fn https(server: &Server) -> String {
+pub fn https(server: &Server) -> String {
     format!("https://127.0.0.1:{}", server.port)
 }
 
@@ -218,9 +241,9 @@ async fn a_bundle_that_holds_no_certificate_is_an_error_that_names_it() {
         )
         .await
         .unwrap_err();
-        assert!(
-            error.to_string().contains(&bundle.display().to_string()),
-            "{error}"
-        );
+        let shown = error.to_string();
+        assert!(shown.contains(&bundle.display().to_string()), "{shown}");
+        assert!(shown.contains("`NIX_SSL_CERT_FILE`"), "{shown}");
+        assert_eq!(error.category(), Category::Credential);
     }
 }

@@ -5,6 +5,7 @@
 mod demo;
 mod gitlab_fetchers;
 mod hostile_modules;
+mod namespace;
 mod output;
 mod real_nix;
 mod record;
@@ -12,3 +13,4 @@ mod refusals;
 mod repetition;
 mod secrets;
 mod servers;
+mod store;

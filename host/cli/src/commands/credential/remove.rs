@@ -1,0 +1,60 @@
+//! `nix-fetchhost credential remove`
+
+use fetchhost_policy::SourceSpec;
+
+use super::{name, sealed_file};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::settings::draft::Draft;
+
+/// Removes a credential from the user's configuration, with the age file that `set` wrote for it.
+/// Files of other making stay.
+pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
+    let name = name(text)?;
+    let mut draft = Draft::open(&context.environment)?;
+    let known = draft.before();
+    let source = match known.credentials.get(&name) {
+        Some(spec) => Some(spec.source.clone()),
+        None if known.certificates.contains_key(&name) => None,
+        None => return Err(unknown(context, text)),
+    };
+    let users = known
+        .grants
+        .iter()
+        .filter(|grant| grant.credentials.values().any(|used| *used == name));
+    let places: Vec<String> = users.map(|grant| grant.from.to_string()).collect();
+    if !places.is_empty() {
+        return Err(Failure::usage(format!(
+            "credential `{name}` fills a slot of the grant at {}",
+            places.join(" and at ")
+        ))
+        .with_hint(
+            "remove that grant first, with `nix-fetchhost grant remove`, or its `credentials`",
+        ));
+    }
+    let file = sealed_file(draft.folder(), &name);
+    draft.remove_credential(&name)?;
+    draft.save()?;
+    if source != Some(SourceSpec::Age(file.clone())) {
+        return Ok(());
+    }
+    // The configuration no longer names it, so what is left of a failure here is a file of no use.
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::usage(format!(
+            "`{}` cannot be removed: {error}",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn unknown(context: &Context, text: &str) -> Failure {
+    let name = text.parse().ok();
+    match name.and_then(|name| context.settings.config.place_of(&name)) {
+        Some(place) => Failure::usage(format!(
+            "credential `{text}` is defined at {place}, which is not your file"
+        )),
+        None => Failure::usage(format!("no credential `{text}` is configured"))
+            .with_hint("`nix-fetchhost credential list` shows those that are"),
+    }
+}

@@ -1,0 +1,139 @@
+//! `nix-fetchhost grant list`
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use fetchhost_policy::{Config, Deny, Grant, Method};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    grants: Vec<GrantRow>,
+    denied: Vec<DenyRow>,
+    /// Whether users' files count.
+    locked: bool,
+    /// Whether typing grants.
+    argv_consent: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GrantRow {
+    module: String,
+    origins: Vec<String>,
+    methods: Vec<String>,
+    /// Null: those that the module declares.
+    paths: Option<Vec<String>>,
+    redirects: Vec<String>,
+    credentials: BTreeMap<String, String>,
+    from: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DenyRow {
+    /// Empty: every host.
+    origins: Vec<String>,
+    /// Empty: every module.
+    modules: Vec<String>,
+    from: String,
+}
+
+/// Lists what is granted, and what the administrator takes away.
+pub(crate) fn list(context: &Context) -> Result<(), Failure> {
+    let config = &context.settings.config;
+    if context.printer.json {
+        return context.printer.json(&report(config));
+    }
+    if config.grants.is_empty() {
+        context.printer.note(
+            "no grant is configured; what is typed on `run` and `prefetch` grants for that run",
+        );
+    }
+    let mut parts: Vec<String> = config.grants.iter().map(grant).collect();
+    parts.extend(config.deny.iter().map(deny));
+    if let Some(place) = config.locked() {
+        parts.push(format!("locked at {place}: no other file counts"));
+    }
+    if let Some(place) = config.no_argv_consent() {
+        parts.push(format!("what is typed grants nothing, by {place}"));
+    }
+    parts
+        .iter()
+        .try_for_each(|part| context.printer.result(part))
+}
+
+fn grant(grant: &Grant) -> String {
+    let mut text = format!("{} at {}\n", grant.module, grant.from);
+    let mut line = |key: &str, value: String| text.push_str(&format!("  {key:11} {value}\n"));
+    line("origins", texts(&grant.origins).join(" "));
+    if grant.methods != Method::READING {
+        line("methods", texts(&grant.methods).join(" "));
+    }
+    if let Some(paths) = &grant.paths {
+        line("paths", texts(paths).join(" "));
+    }
+    if !grant.redirects.is_empty() {
+        line("redirects", texts(&grant.redirects).join(" "));
+    }
+    for (slot, name) in &grant.credentials {
+        line("credential", format!("{slot} = {name}"));
+    }
+    text
+}
+
+fn deny(deny: &Deny) -> String {
+    let mut text = format!("denied at {}\n", deny.from);
+    let or_all = |items: Vec<String>| {
+        if items.is_empty() {
+            "all".to_owned()
+        } else {
+            items.join(" ")
+        }
+    };
+    text.push_str(&format!("  hosts       {}\n", or_all(texts(&deny.origins))));
+    text.push_str(&format!("  modules     {}\n", or_all(texts(&deny.modules))));
+    text
+}
+
+fn report(config: &Config) -> Report {
+    Report {
+        grants: config
+            .grants
+            .iter()
+            .map(|grant| GrantRow {
+                module: grant.module.to_string(),
+                origins: texts(&grant.origins),
+                methods: texts(&grant.methods),
+                paths: grant.paths.as_deref().map(texts),
+                redirects: texts(&grant.redirects),
+                credentials: grant
+                    .credentials
+                    .iter()
+                    .map(|(slot, name)| (slot.to_string(), name.to_string()))
+                    .collect(),
+                from: grant.from.to_string(),
+            })
+            .collect(),
+        denied: config
+            .deny
+            .iter()
+            .map(|deny| DenyRow {
+                origins: texts(&deny.origins),
+                modules: texts(&deny.modules),
+                from: deny.from.to_string(),
+            })
+            .collect(),
+        locked: config.locked().is_some(),
+        argv_consent: config.no_argv_consent().is_none(),
+    }
+}
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,261 @@
+//! `nix-fetchhost credential`, by its front door.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod home;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc::{Receiver, channel};
+
+use home::{CANARY, Home};
+
+const SET: [&str; 7] = [
+    "credential",
+    "set",
+    "work",
+    "--origin",
+    "https://gitlab.example.com",
+    "--scheme",
+    "header:PRIVATE-TOKEN",
+];
+
+/// A server that answers each request by what `answer` makes of its head.
+fn server(answer: fn(&str) -> &'static str) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let (heads, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            for line in BufReader::new(&stream).lines() {
+                let line = line.unwrap();
+                if line.is_empty() {
+                    break;
+                }
+                head.push_str(&line.to_lowercase());
+                head.push('\n');
+            }
+            let answer = answer(&head);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            let _ = heads.send(head);
+        }
+    });
+    (origin, received)
+}
+
+#[test]
+fn what_is_set_is_encrypted_and_found_again() {
+    let home = Home::new();
+    home.typed(&SET, &format!("{CANARY}\n")).succeeds();
+    assert!(
+        home.files()
+            .iter()
+            .all(|(_, content)| !String::from_utf8_lossy(content).contains(CANARY)),
+        "no file holds the secret in the clear"
+    );
+    for file in ["config.toml", "identity.txt", "credentials/work.age"] {
+        let mode = fs::metadata(home.config(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o600, "{file}");
+    }
+    assert_eq!(
+        home.run(&["credential", "list"]).succeeds(),
+        format!(
+            "work  age:{}  header:PRIVATE-TOKEN  https://gitlab.example.com\n",
+            home.config("credentials/work.age").display()
+        )
+    );
+    let tested = home.run(&["credential", "test", "work"]).succeeds();
+    assert!(tested.contains("has a secret"), "{tested}");
+    // Another secret and origin; the scheme stays.
+    let again = ["credential", "set", "work", "--origin", "https://b.example"];
+    home.typed(&again, "another").succeeds();
+    let listed = home.run(&["credential", "list", "--json"]).succeeds();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["scheme"], "header:PRIVATE-TOKEN");
+    assert_eq!(listed[0]["origins"][0], "https://b.example");
+}
+
+#[test]
+fn a_secret_that_cannot_be_sent_changes_nothing() {
+    let home = Home::new();
+    for secret in ["", "\n", "canary\nX-Evil: 1", "canary\u{7}", " canary"] {
+        let stderr = home.typed(&SET, secret).fails(2);
+        assert!(stderr.contains("the secret "), "{stderr}");
+    }
+    assert!(!home.config("config.toml").exists());
+    assert!(!home.config("credentials").exists());
+}
+
+#[test]
+fn a_new_credential_needs_its_origin_and_scheme() {
+    let home = Home::new();
+    let stderr = home.typed(&SET[..3], CANARY).fails(2);
+    assert!(stderr.contains("`--origin`"), "{stderr}");
+    let stderr = home.typed(&SET[..5], CANARY).fails(2);
+    assert!(stderr.contains("`--scheme`"), "{stderr}");
+    for (place, wrong) in [(2, "env"), (4, "https://*.example.com"), (6, "basic")] {
+        let mut words = SET;
+        words[place] = wrong;
+        home.typed(&words, CANARY).fails(2);
+    }
+}
+
+#[test]
+fn a_configuration_that_others_can_write_is_not_edited() {
+    let home = Home::new();
+    home.configure("# mine\n");
+    fs::set_permissions(
+        home.config("config.toml"),
+        fs::Permissions::from_mode(0o666),
+    )
+    .unwrap();
+    let stderr = home.typed(&SET, CANARY).fails(2);
+    assert!(stderr.contains("can be written by others"), "{stderr}");
+    assert!(!home.config("credentials").exists());
+}
+
+#[test]
+fn remove_takes_the_credential_and_its_file_but_not_what_is_in_use() {
+    let home = Home::new();
+    home.configure("# mine\n");
+    home.typed(&SET, CANARY).succeeds();
+    let grant = [
+        "grant",
+        "add",
+        "builtin:gitlab",
+        "--origin",
+        "https://gitlab.example.com",
+        "--credential",
+        "token=work",
+    ];
+    home.run(&grant).succeeds();
+    let stderr = home.run(&["credential", "remove", "work"]).fails(2);
+    assert!(stderr.contains("grant remove"), "{stderr}");
+    home.run(&["grant", "remove", "builtin:gitlab"]).succeeds();
+    home.run(&["credential", "remove", "work"]).succeeds();
+    assert!(!home.config("credentials/work.age").exists());
+    assert_eq!(
+        fs::read_to_string(home.config("config.toml"))
+            .unwrap()
+            .trim(),
+        "# mine"
+    );
+    let stderr = home.run(&["credential", "remove", "work"]).fails(2);
+    assert!(stderr.contains("no credential `work`"), "{stderr}");
+}
+
+#[test]
+fn remove_leaves_files_of_other_making() {
+    let home = Home::new();
+    home.configure("[credential.work]\nsource = { file = \"token\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
+    fs::write(home.config("token"), CANARY).unwrap();
+    home.run(&["credential", "remove", "work"]).succeeds();
+    assert!(home.config("token").exists());
+}
+
+#[test]
+fn a_test_sends_the_credential_to_its_own_origins_only() {
+    let (origin, heads) = server(|head| {
+        if head.contains("private-token: canary-5ecret") {
+            "200 OK"
+        } else {
+            "401 Unauthorized"
+        }
+    });
+    let (elsewhere, stolen) = server(|_| "200 OK");
+    let home = Home::new();
+    let mut set = SET;
+    set[4] = &origin;
+    home.typed(&set, CANARY).succeeds();
+    let url = format!("{origin}/api/v4/user?private=query");
+    let stdout = home.run(&["credential", "test", "work", &url]).succeeds();
+    assert!(stdout.contains("/api/v4/user?… answers 200"), "{stdout}");
+    assert!(
+        heads
+            .recv()
+            .unwrap()
+            .starts_with("head /api/v4/user?private=query")
+    );
+
+    let url = format!("{elsewhere}/x?secret-query");
+    let stderr = home.run(&["credential", "test", "work", &url]).fails(3);
+    assert!(stderr.contains("is not for"), "{stderr}");
+    assert!(!stderr.contains("secret-query"), "{stderr}");
+    assert!(stolen.try_recv().is_err(), "nobody was asked");
+
+    home.typed(&["credential", "set", "work"], "wrong")
+        .succeeds();
+    let url = format!("{origin}/");
+    let stderr = home.run(&["credential", "test", "work", &url]).fails(1);
+    assert!(
+        stderr.contains("does not accept credential `work`"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_test_follows_no_redirect_to_another_origin() {
+    let (origin, _heads) = server(|_| "302 Found\r\nlocation: http://127.0.0.1:1/steal");
+    let home = Home::new();
+    let mut set = SET;
+    set[4] = &origin;
+    home.typed(&set, CANARY).succeeds();
+    let url = format!("{origin}/");
+    let stderr = home.run(&["credential", "test", "work", &url]).fails(3);
+    assert!(
+        stderr.contains("redirects to `http://127.0.0.1:1`"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("[[grant]]"), "{stderr}");
+}
+
+#[test]
+fn a_server_that_knows_no_head_is_asked_with_get() {
+    let (origin, _heads) = server(|head| {
+        if head.starts_with("head") {
+            "405 Method Not Allowed"
+        } else {
+            "204 No Content"
+        }
+    });
+    let home = Home::new();
+    let mut set = SET;
+    set[4] = &origin;
+    home.typed(&set, CANARY).succeeds();
+    let url = format!("{origin}/");
+    let stdout = home.run(&["credential", "test", "work", &url]).succeeds();
+    assert!(
+        stdout.contains("GET") && stdout.contains("answers 204"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_source_that_fails_is_told_without_the_secret() {
+    let home = Home::new();
+    home.configure(&format!(
+        "[credential.work]\nsource = {{ command = [\"/bin/sh\", \"-c\", \"echo {CANARY}; echo {CANARY} >&2; exit 1\"] }}\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n"
+    ));
+    let stderr = home.run(&["-vv", "credential", "test", "work"]).fails(2);
+    assert!(stderr.contains("`/bin/sh` failed"), "{stderr}");
+}
+
+#[test]
+fn a_passphrase_is_not_asked_for_where_there_is_no_terminal() {
+    let home = Home::new();
+    // `age --passphrase` with little work, of nothing that matters.
+    let sealed = "age-encryption.org/v1\n-> scrypt c2FsdHNhbHRzYWx0c2FsdA 2\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n0123456789abcdef0123456789abcdef";
+    fs::write(home.config("x.age"), sealed).unwrap();
+    home.configure("[credential.work]\nsource = { age = \"x.age\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
+    let stderr = home.run(&["credential", "test", "work"]).fails(2);
+    assert!(stderr.contains("no terminal to ask for it"), "{stderr}");
+}

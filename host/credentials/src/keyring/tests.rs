@@ -1,0 +1,105 @@
+//! Each source, well-behaved and hostile.
+
+mod age;
+mod files;
+mod helpers;
+mod others;
+mod programs;
+
+use std::{io, sync::Mutex, time::Duration};
+
+use super::*;
+use crate::terminal::Terminal;
+
+/// What must be nowhere but in the secret itself.
+const CANARY: &str = "canary-5ecret";
+
+fn origin() -> Origin {
+    "https://gitlab.example.com".parse().unwrap()
+}
+
+fn other_origin() -> Origin {
+    "https://other.example.com:8443".parse().unwrap()
+}
+
+fn spec(source: SourceSpec, scheme: Scheme) -> CredentialSpec {
+    CredentialSpec {
+        name: "work".parse().unwrap(),
+        source,
+        scheme,
+        origins: vec![origin(), other_origin()],
+    }
+}
+
+/// A user who types `0`, or a terminal that is none.
+struct Typist {
+    answer: Option<&'static str>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Terminal for Typist {
+    fn ask(&self, question: &str) -> io::Result<Option<Secret>> {
+        self.asked.lock().unwrap().push(question.to_owned());
+        Ok(self.answer.map(|answer| Secret::from(answer.to_owned())))
+    }
+}
+
+/// A keyring in surroundings of the test's own making.
+struct Stage {
+    keyring: Keyring,
+    /// Every question that the terminal was asked.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// What the clock shows.
+    now: Arc<Mutex<SystemTime>>,
+}
+
+fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
+    let variables: Vec<(String, OsString)> = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.into()))
+        .collect();
+    let asked = Arc::default();
+    let now = Arc::new(Mutex::new(SystemTime::now()));
+    let clock = Arc::clone(&now);
+    let keyring = Keyring::with_surroundings(Surroundings {
+        environment: Box::new(move |name| {
+            let found = variables.iter().find(|(variable, _)| variable == name);
+            found.map(|(_, value)| value.clone())
+        }),
+        terminal: Box::new(Typist {
+            answer: typed,
+            asked: Arc::clone(&asked),
+        }),
+        clock: Box::new(move || *clock.lock().unwrap()),
+    });
+    Stage {
+        keyring,
+        asked,
+        now,
+    }
+}
+
+impl Stage {
+    fn get(&self, spec: &CredentialSpec) -> Result<String, CredentialError> {
+        let secret = self.keyring.resolve(spec, &origin())?;
+        Ok(secret.expose().to_owned())
+    }
+
+    /// The error, which shows nothing of the canary, and its hint.
+    #[track_caller]
+    fn refusal(&self, spec: &CredentialSpec) -> CredentialError {
+        let error = self.get(spec).unwrap_err();
+        let shown = format!(
+            "{error} {error:?} {:?} {:?}",
+            error.hint(),
+            std::error::Error::source(&error)
+        );
+        assert!(!shown.to_lowercase().contains("canary"), "{shown}");
+        assert!(shown.contains("`work`"), "{shown}");
+        error
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.now.lock().unwrap() += time;
+    }
+}

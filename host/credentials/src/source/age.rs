@@ -1,0 +1,86 @@
+//! `age:PATH`: a file that age encrypted, armored or binary.
+
+use std::{io::Read, iter, path::Path};
+
+use age::{DecryptError, Decryptor, armor::ArmoredReader, scrypt};
+use fetchhost_policy::{CredentialSpec, printable};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::{
+    MAX_BYTES, Surroundings,
+    file::{Trust, read_file},
+    refuse_file,
+};
+use crate::{AgeProblem, CredentialError, Identities, IdentityError, identity_path};
+
+/// A token, the recipients of a large team, and armor around them.
+const MAX_SEALED_BYTES: usize = 1024 * 1024;
+
+/// Work that a passphrase is worth: 2^20 rounds are 1 GiB of memory and some seconds. age itself
+/// writes 2^18.
+const MAX_WORK_FACTOR: u8 = 20;
+
+/// The decrypted content, up to one byte more than [`MAX_BYTES`].
+pub(super) fn read(
+    spec: &CredentialSpec,
+    path: &Path,
+    surroundings: &Surroundings,
+) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+    let refuse = |problem| CredentialError::Age {
+        credential: spec.name.clone(),
+        path: path.to_owned(),
+        problem,
+    };
+    let sealed = read_file(path, Trust::Sealed, surroundings.user(), MAX_SEALED_BYTES)
+        .map_err(|error| refuse_file(spec, error, false))?;
+    let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_slice()))
+        .map_err(|_| refuse(AgeProblem::Damaged))?;
+    if decryptor.is_scrypt() {
+        let question = format!("Passphrase of {}: ", printable(&path.to_string_lossy()));
+        let passphrase = surroundings
+            .terminal
+            .ask(&question)
+            .map_err(|error| refuse(AgeProblem::NotEntered(error)))?
+            .ok_or_else(|| refuse(AgeProblem::NoTerminal))?;
+        let mut identity = scrypt::Identity::new(SecretString::from(passphrase.expose()));
+        identity.set_max_work_factor(MAX_WORK_FACTOR);
+        let content = decryptor.decrypt(iter::once(&identity as &dyn age::Identity));
+        return content
+            .map_err(|error| match error {
+                DecryptError::ExcessiveWork { .. } => AgeProblem::TooMuchWork,
+                // age checks the passphrase before anything else of the file.
+                DecryptError::DecryptionFailed
+                | DecryptError::KeyDecryptionFailed
+                | DecryptError::NoMatchingKeys => AgeProblem::WrongPassphrase,
+                _ => AgeProblem::Damaged,
+            })
+            .and_then(whole)
+            .map_err(refuse);
+    }
+    let refuse_identity = |error| CredentialError::Identity {
+        credential: spec.name.clone(),
+        error,
+    };
+    let place = identity_path(&*surroundings.environment)
+        .ok_or_else(|| refuse_identity(IdentityError::NoHome))?;
+    let identities = Identities::load(&place).map_err(refuse_identity)?;
+    decryptor
+        .decrypt(identities.iter())
+        .map_err(|error| match error {
+            DecryptError::NoMatchingKeys => AgeProblem::OtherIdentity,
+            _ => AgeProblem::Damaged,
+        })
+        .and_then(whole)
+        .map_err(refuse)
+}
+
+fn whole(content: impl Read) -> Result<Zeroizing<Vec<u8>>, AgeProblem> {
+    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+    content
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| AgeProblem::Damaged)?;
+    Ok(bytes)
+}

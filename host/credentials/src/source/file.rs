@@ -1,0 +1,143 @@
+//! Files that a secret comes from, and who may have written or read them.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// Permission bits that let anybody but the owner read, write or execute.
+const OTHERS: u32 = 0o077;
+
+/// Permission bits that let anybody but the owner write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// How far a file's permissions are looked at. Its owner always counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nobody but the owner may read or write it.
+    Private,
+    /// Nobody but the owner may write it: what is in it is encrypted.
+    Sealed,
+    /// Whoever may: something else guards it, or the user said so.
+    Owner,
+}
+
+impl Trust {
+    pub(crate) const fn private_unless(insecure_permissions: bool) -> Self {
+        if insecure_permissions {
+            Self::Owner
+        } else {
+            Self::Private
+        }
+    }
+
+    const fn forbidden(self) -> u32 {
+        match self {
+            Self::Private => OTHERS,
+            Self::Sealed => OTHERS_WRITE,
+            Self::Owner => 0,
+        }
+    }
+}
+
+/// Why a file gives no secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be opened or read.
+    #[error("cannot read `{}`: {error}", .path.display())]
+    Unreadable {
+        /// The file as named.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It is a folder, a socket or a block device.
+    #[error("`{}` is not a file", .path.display())]
+    NotAFile {
+        /// The file as named.
+        path: PathBuf,
+    },
+    /// It belongs to somebody who is neither the user nor root.
+    #[error("`{}` belongs to uid {owner}, who is neither you nor root", .path.display())]
+    Owner {
+        /// The file as named.
+        path: PathBuf,
+        /// The owner found.
+        owner: u32,
+    },
+    /// Others than the owner may read or write it.
+    #[error("`{}` is open to others (mode {mode:04o})", .path.display())]
+    Permissions {
+        /// The file as named.
+        path: PathBuf,
+        /// The permission bits found.
+        mode: u32,
+    },
+}
+
+impl FileError {
+    /// What the user can do about it. `may_be_insecure`: the configuration has a word for it.
+    pub(crate) fn hint(&self, may_be_insecure: bool) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => None,
+            Self::NotAFile { .. } => Some(String::from("name the file that holds the secret")),
+            Self::Owner { path, .. } => Some(format!(
+                "whoever owns the file decides what is sent: copy the secret to a file of yours, or `chown` `{}`",
+                path.display()
+            )),
+            Self::Permissions { path, .. } if may_be_insecure => Some(format!(
+                "run `chmod 600 {}`, or allow it in the configuration with `insecure-permissions = true` in `source`",
+                path.display()
+            )),
+            Self::Permissions { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
+        }
+    }
+}
+
+/// Up to one byte more than `limit` of a file that nobody but `user` or root could have written.
+/// Links are followed (that is how secret managers lay files out) and the opened file is judged, so
+/// it cannot be swapped between the check and the read. A pipe is a file too: `file:/dev/fd/63` is
+/// what `<(command)` becomes.
+pub(crate) fn read_file(
+    path: &Path,
+    trust: Trust,
+    user: u32,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let unreadable = |error: io::Error| FileError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() && !metadata.file_type().is_fifo() {
+        return Err(FileError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let owner = metadata.uid();
+    if owner != user && owner != 0 {
+        return Err(FileError::Owner {
+            path: path.to_owned(),
+            owner,
+        });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & trust.forbidden() != 0 {
+        return Err(FileError::Permissions {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
+    Ok(content)
+}
