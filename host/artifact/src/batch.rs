@@ -18,7 +18,16 @@ pub(crate) struct Batcher {
     encoder: Encoder,
     pieces: Vec<Piece>,
     waiting: usize,
-    nar_size: u64,
+    sizes: Sizes,
+}
+
+/// How much there was in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sizes {
+    /// Number of bytes of the NAR.
+    pub(crate) nar: u64,
+    /// Number of bytes of the file that it is of; `None` when it is of a folder.
+    pub(crate) flat: Option<u64>,
 }
 
 impl Batcher {
@@ -27,15 +36,19 @@ impl Batcher {
             encoder: Encoder::new(),
             pieces: Vec::new(),
             waiting: 0,
-            nar_size: 0,
+            sizes: Sizes::default(),
         }
     }
 
     /// Takes an event; gives back a batch when one is full.
     pub(crate) fn push(&mut self, event: Event) -> Result<Option<Batch>, ArtifactError> {
+        let first = self.sizes.nar == 0;
         let piece = self.encoder.push(event)?;
+        if let (true, Event::File { size, .. }) = (first, &piece.event) {
+            self.sizes.flat = Some(*size);
+        }
         self.waiting += piece.nar.len();
-        self.nar_size += piece.nar.len() as u64;
+        self.sizes.nar += piece.nar.len() as u64;
         self.pieces.push(piece);
         let full = self.waiting >= BATCH_BYTES || self.pieces.len() >= BATCH_PIECES;
         Ok(full.then(|| self.take()))
@@ -46,11 +59,11 @@ impl Batcher {
         std::mem::take(&mut self.pieces).into()
     }
 
-    /// Ends the archive: the last batch and the size of the NAR in bytes.
-    pub(crate) fn finish(mut self) -> Result<(Batch, u64), ArtifactError> {
+    /// Ends the archive: the last batch, and how much there was in all.
+    pub(crate) fn finish(mut self) -> Result<(Batch, Sizes), ArtifactError> {
         let last = self.take();
         self.encoder.finish()?;
-        Ok((last, self.nar_size))
+        Ok((last, self.sizes))
     }
 }
 

@@ -6,12 +6,11 @@ use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_formats::{Hash, HashAlgorithm, OutputMode};
 use tokio::sync::mpsc;
 
-use crate::batch::{Batcher, cut};
+use crate::batch::{Batcher, Sizes, cut};
 use crate::error::ArtifactError;
 use crate::hashing::{Hashing, View};
 use crate::prepare::{Kind, Ready, Streaming};
 use crate::reader::Counted;
-use crate::walk::Indexed;
 
 /// Steps of the archive in order; each consumer of the pass holds the same memory.
 pub type Batch = Arc<[Piece]>;
@@ -108,13 +107,13 @@ impl Ready {
         if want.flat.is_some() && self.is_tree() {
             return Err(ArtifactError::FlatOfTree);
         }
-        let flat_size = self.file_size();
         let consumers = Consumers::start(want, feeds)?;
-        let nar_size = match self.0 {
+        let sizes = match self.0 {
             Kind::Streaming(file) => stream(file, &consumers).await?,
-            Kind::Indexed(tree) => walk(tree, &consumers).await?,
+            Kind::Indexed(tree) => blocking(|send| tree.walk(send), &consumers).await?,
+            Kind::Packed(archive) => blocking(|send| archive.walk(send), &consumers).await?,
         };
-        consumers.finish(flat_size, nar_size).await
+        consumers.finish(want, sizes).await
     }
 }
 
@@ -163,11 +162,10 @@ impl Consumers {
         Ok(())
     }
 
-    async fn finish(
-        self,
-        flat_size: Option<u64>,
-        nar_size: u64,
-    ) -> Result<Measured, ArtifactError> {
+    async fn finish(self, want: Want, sizes: Sizes) -> Result<Measured, ArtifactError> {
+        if want.flat.is_some() && sizes.flat.is_none() {
+            return Err(ArtifactError::FlatOfTree);
+        }
         drop(self.feeds);
         let nar_sha256 = self.nar_sha256.finish().await?;
         let flat = match self.flat {
@@ -180,16 +178,16 @@ impl Consumers {
         };
         Ok(Measured {
             flat,
-            flat_size,
+            flat_size: sizes.flat,
             nar_sha256,
             nar_declared,
-            nar_size,
+            nar_size: sizes.nar,
         })
     }
 }
 
 /// Hands a file through as it arrives. Its bytes are shared, never copied.
-async fn stream(mut file: Streaming, to: &Consumers) -> Result<u64, ArtifactError> {
+async fn stream(mut file: Streaming, to: &Consumers) -> Result<Sizes, ArtifactError> {
     let mut batcher = Batcher::new();
     let open = Event::File {
         executable: file.executable,
@@ -209,16 +207,23 @@ async fn stream(mut file: Streaming, to: &Consumers) -> Result<u64, ArtifactErro
     if let Some(batch) = batcher.push(Event::EndFile)? {
         to.send(batch).await?;
     }
-    let (last, nar_size) = batcher.finish()?;
+    let (last, sizes) = batcher.finish()?;
     to.send(last).await?;
-    Ok(nar_size)
+    Ok(sizes)
 }
 
-/// Hands a tree through; it is read and decompressed on a blocking thread.
-async fn walk(tree: Indexed, to: &Consumers) -> Result<u64, ArtifactError> {
+/// Hands through what is read and decompressed on a blocking thread.
+async fn blocking(
+    walk: impl FnOnce(
+        &mut dyn FnMut(Batch) -> Result<(), ArtifactError>,
+    ) -> Result<Sizes, ArtifactError>
+    + Send
+    + 'static,
+    to: &Consumers,
+) -> Result<Sizes, ArtifactError> {
     let (sender, mut receiver) = mpsc::channel::<Batch>(WALKED_BATCHES);
     let walking = tokio::task::spawn_blocking(move || {
-        tree.walk(|batch| {
+        walk(&mut |batch| {
             // The receiver is gone when the pass was given up; then nobody reads this error.
             sender
                 .blocking_send(batch)

@@ -67,6 +67,12 @@ pub enum ArtifactError {
         /// Where and how.
         detail: String,
     },
+    /// An archive that was made earlier is damaged.
+    #[error("the archive is damaged: {detail}")]
+    Packed {
+        /// Where and how.
+        detail: String,
+    },
     /// An entry of the archive that has no place in a store path, or cannot be read.
     #[error("entry `{entry}` {problem}")]
     Entry {

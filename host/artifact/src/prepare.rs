@@ -1,5 +1,6 @@
 //! From a layout to something that can be emitted.
 
+use std::io::BufRead;
 use std::path::Path;
 
 use fetchhost_policy::Limits;
@@ -28,6 +29,14 @@ pub(crate) enum Kind {
     Streaming(Streaming),
     /// Anything else.
     Indexed(Indexed),
+    /// What is packed already.
+    Packed(Packed),
+}
+
+/// An archive that lies somewhere, not read yet.
+pub(crate) struct Packed {
+    pub(crate) archive: BoxReader,
+    pub(crate) meter: Meter,
 }
 
 pub(crate) struct Streaming {
@@ -37,26 +46,23 @@ pub(crate) struct Streaming {
 }
 
 impl Ready {
-    /// Whether it is a folder; otherwise it is one file.
+    /// What a NAR holds, as it is: nothing but its hash says whether it is the right one.
     #[must_use]
-    pub fn is_tree(&self) -> bool {
-        self.file_size().is_none()
+    pub fn packed(archive: Box<dyn BufRead + Send>, limits: &Limits) -> Self {
+        let meter = Meter::new(limits);
+        Self(Kind::Packed(Packed { archive, meter }))
     }
 
-    /// Number of bytes of the file; `None` for a folder.
+    /// Whether it is a folder; otherwise it is one file, or what nobody has looked into.
     #[must_use]
-    pub fn file_size(&self) -> Option<u64> {
+    pub fn is_tree(&self) -> bool {
         match &self.0 {
-            Kind::Streaming(file) => Some(file.length),
-            Kind::Indexed(Indexed {
-                root: Node::File(file),
-                ..
-            }) => Some(file.size),
-            Kind::Indexed(_) => None,
+            Kind::Streaming(_) | Kind::Packed(_) => false,
+            Kind::Indexed(tree) => !matches!(tree.root, Node::File(_)),
         }
     }
 
-    /// Marks the file executable or not. A folder stays as it is.
+    /// Marks the file executable or not. A folder stays as it is, and so does what is packed.
     #[must_use]
     pub fn with_executable(mut self, executable: bool) -> Self {
         match &mut self.0 {
@@ -65,7 +71,7 @@ impl Ready {
                 root: Node::File(file),
                 ..
             }) => file.executable = executable,
-            Kind::Indexed(_) => {}
+            Kind::Indexed(_) | Kind::Packed(_) => {}
         }
         self
     }

@@ -1,12 +1,13 @@
 //! From the index to events, in the order of a NAR.
 
 use bytes::Bytes;
-use fetchhost_formats::nar::Event;
+use fetchhost_formats::nar::{DecodeError, Event, decode};
 
-use crate::batch::{Batcher, cut};
+use crate::batch::{Batcher, Sizes, cut};
 use crate::emit::Batch;
 use crate::error::ArtifactError;
 use crate::meter::Meter;
+use crate::prepare::Packed;
 use crate::spool::SpooledBlob;
 use crate::tree::{Content, Directory, FileNode, Node};
 use crate::zip::EntryReader;
@@ -22,11 +23,11 @@ pub(crate) struct Indexed {
 }
 
 impl Indexed {
-    /// Walks the whole tree and gives `send` each batch; returns the size of the NAR in bytes.
+    /// Walks the whole tree and gives `send` each batch.
     pub(crate) fn walk(
         self,
         send: impl FnMut(Batch) -> Result<(), ArtifactError>,
-    ) -> Result<u64, ArtifactError> {
+    ) -> Result<Sizes, ArtifactError> {
         let mut walker = Walker {
             blobs: self.blobs,
             meter: self.meter,
@@ -35,9 +36,43 @@ impl Indexed {
             send,
         };
         walker.node(self.root)?;
-        let (last, nar_size) = walker.batcher.finish()?;
+        let (last, sizes) = walker.batcher.finish()?;
         (walker.send)(last)?;
-        Ok(nar_size)
+        Ok(sizes)
+    }
+}
+
+impl Packed {
+    /// Decodes the archive and gives `send` each batch of the one that is encoded again: it is the
+    /// very same one, or refused.
+    pub(crate) fn walk(
+        mut self,
+        mut send: impl FnMut(Batch) -> Result<(), ArtifactError>,
+    ) -> Result<Sizes, ArtifactError> {
+        let mut batcher = Batcher::new();
+        decode(&mut self.archive, |event| {
+            match &event {
+                Event::Data(data) => {
+                    self.meter.arrived(data.len() as u64)?;
+                    self.meter.output(data.len() as u64)?;
+                }
+                Event::Entry { .. } => self.meter.entry()?,
+                _ => {}
+            }
+            match batcher.push(event)? {
+                Some(batch) => send(batch),
+                None => Ok(()),
+            }
+        })
+        .map_err(|error| match error {
+            DecodeError::Visitor(error) => error,
+            damaged => ArtifactError::Packed {
+                detail: damaged.to_string(),
+            },
+        })?;
+        let (last, sizes) = batcher.finish()?;
+        send(last)?;
+        Ok(sizes)
     }
 }
 

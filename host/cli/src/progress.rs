@@ -100,6 +100,7 @@ impl Observer for Progress {
     fn phase(&self, phase: Phase) {
         let text = match phase {
             Phase::LookingUp => "looking up",
+            Phase::Copying => "copying",
             Phase::Planning => "planning",
             Phase::Receiving => "receiving",
             Phase::Emitting => "unpacking and hashing",

@@ -134,7 +134,7 @@ impl DestinationReport {
             SinkStatus::Present(existing) => (
                 "present",
                 shown(&existing.nar),
-                shown(&existing.narinfo),
+                existing.narinfo.as_deref().and_then(shown),
                 None,
             ),
             SinkStatus::Done(committed) => {

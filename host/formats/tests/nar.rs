@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use common::{Tree, encode};
-use fetchhost_formats::nar::{Encoder, Event, MAX_DEPTH, NarError, file_size_as_nar};
+use fetchhost_formats::nar::{
+    self, DecodeError, Encoder, Event, MAX_DEPTH, NarError, file_size_as_nar,
+};
 use nix_archive::nar::{Event as Decoded, NamedNode, Node, decode_events, encode_tree};
 use proptest::prelude::*;
 
@@ -290,6 +292,70 @@ fn errors_show_names_escaped() {
     assert_eq!(shown, "`\\x1b[2J/` cannot be the name of an entry");
 }
 
+/// The events of `archive`, and how reading it ended.
+fn events(archive: &[u8]) -> (Vec<Event>, Result<(), DecodeError<()>>) {
+    let mut events = Vec::new();
+    let result = nar::decode(&mut &archive[..], |event| {
+        events.push(event);
+        Ok(())
+    });
+    (events, result)
+}
+
+#[test]
+fn what_is_cut_short_or_too_long_is_no_archive() {
+    let tree = [
+        Event::Directory,
+        entry(b"a"),
+        file(3),
+        data(b"abc"),
+        Event::EndFile,
+        Event::EndEntry,
+        Event::EndDirectory,
+    ];
+    let archive = encode(tree.clone()).unwrap();
+    assert_eq!(events(&archive).0, tree);
+    for length in 0..archive.len() {
+        let (_, result) = events(&archive[..length]);
+        assert!(matches!(result, Err(DecodeError::Malformed(_))), "{length}");
+    }
+    let longer = [&archive[..], b"x"].concat();
+    assert!(matches!(events(&longer).1, Err(DecodeError::Malformed(_))));
+}
+
+#[test]
+fn a_long_file_is_given_in_pieces() {
+    let contents: Vec<u8> = (0..1_000_000_u32).map(|byte| byte as u8).collect();
+    let archive = encode([file(1_000_000), data(&contents), Event::EndFile]).unwrap();
+    let (events, result) = events(&archive);
+    result.unwrap();
+    let pieces = events.iter().filter_map(|event| match event {
+        Event::Data(data) => Some(data.clone()),
+        _ => None,
+    });
+    let pieces: Vec<Bytes> = pieces.collect();
+    assert!(pieces.iter().all(|piece| piece.len() <= 128 * 1024));
+    assert_eq!(pieces.concat(), contents);
+}
+
+#[test]
+fn whoever_wants_no_more_events_gets_no_more() {
+    let archive = encode([
+        Event::Directory,
+        entry(b"a"),
+        link(b"x"),
+        Event::EndEntry,
+        Event::EndDirectory,
+    ]);
+    let mut seen = 0;
+    let result = nar::decode(&mut &archive.unwrap()[..], |_| {
+        seen += 1;
+        if seen == 2 { Err("enough") } else { Ok(()) }
+    });
+    assert!(matches!(result, Err(DecodeError::Visitor("enough"))));
+    assert_eq!(seen, 2);
+}
+
 fn any_tree() -> impl Strategy<Value = Tree> {
     let file = (any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(
         |(executable, contents)| Tree::File {
@@ -395,6 +461,29 @@ proptest! {
     fn the_other_implementation_reads_every_tree_back(tree in any_tree(), chunk in 1usize..50) {
         let archive = encode(tree.events(chunk)).unwrap();
         prop_assert_eq!(format!("{:?}", decode(&archive)), format!("{tree:?}"));
+    }
+
+    #[test]
+    fn what_was_written_is_read_as_the_events_it_was_written_from(tree in any_tree()) {
+        // Contents come in one piece, and none at all when there are none.
+        let written = tree.events(usize::MAX);
+        let (read, result) = events(&encode(written.clone()).unwrap());
+        prop_assert!(result.is_ok());
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn a_damaged_archive_is_refused_or_read_as_another(tree in any_tree(), at in any::<prop::sample::Index>(), flip in 1u8..) {
+        let mut archive = encode(tree.events(9)).unwrap();
+        let at = at.index(archive.len());
+        archive[at] ^= flip;
+        let (events, result) = events(&archive);
+        if result.is_ok() {
+            // What is read is what was there, so its hash tells.
+            if let Ok(again) = encode(events) {
+                prop_assert_eq!(again, archive);
+            }
+        }
     }
 
     #[test]

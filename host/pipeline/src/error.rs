@@ -4,7 +4,7 @@ use fetchhost_artifact::{ArtifactError, HashMismatch, VerifyError};
 use fetchhost_engine::{ErrorKind, FetchFailure};
 use fetchhost_formats::OutputMode;
 use fetchhost_policy::{Denial, DenialKind};
-use fetchhost_sinks::SinkError;
+use fetchhost_sinks::{Destination, SinkError};
 use fetchhost_transport::{Category as TransportCategory, TransportError};
 
 use crate::upstream::Upstream;
@@ -73,6 +73,14 @@ pub enum Error {
         /// One line for each failed destination.
         failed: Vec<String>,
     },
+    /// What a destination has as this output is something else.
+    #[error("what `{}` holds is damaged: {problem}", holder.label())]
+    Damaged {
+        /// The destination.
+        holder: Box<Destination>,
+        /// How that was noticed.
+        problem: Box<Error>,
+    },
     /// A web page came, and no hash was declared to tell whether it is what was wanted.
     #[error("{0}")]
     WebPage(Box<Upstream>),
@@ -139,7 +147,7 @@ impl Error {
             Self::TreeIsNotFlat | Self::ExecutableTree => Category::Usage,
             Self::HashMismatch { .. } => Category::HashMismatch,
             Self::Sink(error) if error.is_configuration() => Category::Usage,
-            Self::Sink(_) | Self::Commit { .. } => Category::Sink,
+            Self::Sink(_) | Self::Commit { .. } | Self::Damaged { .. } => Category::Sink,
         }
     }
 
@@ -195,6 +203,15 @@ impl Error {
                     .to_owned(),
             ),
             Self::Sink(error) => error.hint(),
+            Self::Damaged { holder, .. } => Some(
+                match holder.as_ref() {
+                    Destination::Store(_) => {
+                        "`nix-store --verify --check-contents --repair` repairs a store"
+                    }
+                    _ => "`--refetch` fetches it again, for all destinations",
+                }
+                .to_owned(),
+            ),
             Self::NotMeasured(_) | Self::Commit { .. } | Self::Thread(_) => None,
         }
     }

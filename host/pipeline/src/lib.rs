@@ -1,7 +1,7 @@
 //! One fetch from request to result: the use case that joins modules, transport, artifacts and sinks.
 //!
 //! The order is the promise. Destinations that already hold the output end the run before anything is
-//! contacted. The module plans and is dropped; the host then moves the bytes, hashes them once while
+//! contacted, and if only some of them hold it, the others get a copy. Else the module plans and is dropped; the host then moves the bytes, hashes them once while
 //! every destination receives them, compares with the declared hash, and only what was
 //! [verified](fetchhost_artifact::Verified) can be committed.
 
@@ -10,6 +10,7 @@ mod job;
 mod layout;
 mod observer;
 mod run;
+mod slots;
 mod upstream;
 
 pub use error::{Category, Error};

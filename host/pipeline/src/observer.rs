@@ -5,6 +5,8 @@
 pub enum Phase {
     /// Asking the destinations whether they already hold the output.
     LookingUp,
+    /// What one destination holds already is copied to the others.
+    Copying,
     /// The module plans.
     Planning,
     /// Bytes arrive; for a streamed file they are hashed and written at the same time.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use fetchhost_artifact::{ArtifactError, Feed, Layout, Measured, Verified, Want};
+use fetchhost_artifact::{ArtifactError, Layout, Measured, Ready, Verified};
 use fetchhost_engine::{LogLine, Session};
 use fetchhost_formats::{OutputMode, StoreName};
 use fetchhost_policy::SlotName;
-use fetchhost_sinks::{Destination, Existing, Incoming, SinkError, Staged};
-use tokio::task::JoinHandle;
+use fetchhost_sinks::{Archive, Destination};
 
 use crate::Error;
-use crate::job::{Expectation, Job, Outcome, SinkReport, SinkStatus};
+use crate::job::{Expectation, Job, Outcome};
 use crate::layout::{Opened, Opener};
 use crate::observer::Phase;
+use crate::slots::{Found, Slots};
 use crate::upstream::UpstreamProblem;
 
 /// Runs a job to its end.
@@ -21,24 +21,22 @@ use crate::upstream::UpstreamProblem;
 ///
 /// Everything that [`Error`] lists. When an error is returned, no destination shows anything of the
 /// output. A destination that fails while it makes the output visible is no error here but a
-/// [`SinkStatus::Failed`] in the outcome, because others may have succeeded.
+/// [`SinkStatus::Failed`](crate::SinkStatus::Failed) in the outcome, because others may have succeeded.
 pub async fn run(job: Job) -> Result<Outcome, Error> {
     job.observer.phase(Phase::LookingUp);
-    let found = look_up(&job).await?;
-    if let (Some(output), Some(sinks)) = (job.fixed_output(), all_present(&job, &found)) {
+    let found = Found::look_up(&job).await?;
+    if let (Some(output), Some(sinks)) = (job.fixed_output(), found.all(&job)) {
         return Ok(Outcome {
             output,
             verified: None,
             sinks,
         });
     }
+    let here = found.archive(&job).await?;
     // Before anything is contacted: a destination that cannot be written should cost no download.
-    let mut slots = Vec::with_capacity(found.len());
-    for (existing, destination) in found.into_iter().zip(&job.destinations) {
-        slots.push(match existing {
-            Some(existing) => Slot::Present(existing),
-            None => Slot::Open(Writer::spawn(destination, &job.incoming()).await?),
-        });
+    let slots = found.open(&job).await?;
+    if let Some((holder, archive)) = here {
+        return copy(&job, slots, holder, archive).await;
     }
 
     job.observer.phase(Phase::Planning);
@@ -87,14 +85,7 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
     if ready.is_tree() {
         job.observer.phase(Phase::Emitting);
     }
-    let feeds = slots.iter_mut().filter_map(Slot::take_feed).collect();
-    let measured = match ready
-        .emit(Want::of(job.mode, job.expectation.algorithm()), feeds)
-        .await
-    {
-        Err(ArtifactError::SinkGone(index)) => return Err(sink_failure(slots, index).await),
-        other => other?,
-    };
+    let (slots, measured) = slots.feed(&job, ready).await?;
     let verified = verify(&job, measured).map_err(|error| match (error, &asked) {
         (Error::HashMismatch { mismatch, .. }, Some(asked)) if asked.is_html => {
             let page = asked.html(UpstreamProblem::HtmlInsteadOfContent);
@@ -106,8 +97,35 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
         (error, _) => error,
     })?;
 
+    commit(&job, slots, verified).await
+}
+
+/// Copies what one destination holds to those that lack it, as thoroughly verified as what is fetched.
+async fn copy(
+    job: &Job,
+    slots: Slots,
+    holder: Destination,
+    archive: Archive,
+) -> Result<Outcome, Error> {
+    job.observer.phase(Phase::Copying);
+    let ready = Ready::packed(archive, &job.limits);
+    let verified = match slots.feed(job, ready).await {
+        Ok((slots, measured)) => verify(job, measured).map(|verified| (slots, verified)),
+        Err(error) => Err(error),
+    };
+    let (slots, verified) = verified.map_err(|error| match error {
+        Error::Artifact(_) | Error::HashMismatch { .. } => Error::Damaged {
+            holder: Box::new(holder),
+            problem: Box::new(error),
+        },
+        other => other,
+    })?;
+    commit(job, slots, verified).await
+}
+
+async fn commit(job: &Job, slots: Slots, verified: Verified) -> Result<Outcome, Error> {
     job.observer.phase(Phase::Committing);
-    let sinks = commit(slots, &job.destinations, &verified).await?;
+    let sinks = slots.commit(&job.destinations, &verified).await?;
     Ok(Outcome {
         output: verified.fixed_output().clone(),
         verified: Some(verified),
@@ -121,94 +139,6 @@ fn is_page_name(name: &StoreName) -> bool {
     [".html", ".htm", ".xhtml"]
         .iter()
         .any(|end| name.ends_with(end))
-}
-
-/// One destination on its way through the run.
-enum Slot {
-    /// Holds the output already.
-    Present(Existing),
-    /// Receives.
-    Open(Writer),
-}
-
-impl Slot {
-    fn take_feed(&mut self) -> Option<Feed> {
-        match self {
-            Self::Open(writer) => writer.feed.take(),
-            Self::Present(_) => None,
-        }
-    }
-}
-
-/// A destination's own thread, and the way to feed it.
-struct Writer {
-    feed: Option<Feed>,
-    thread: JoinHandle<Result<Box<dyn Staged>, SinkError>>,
-}
-
-impl Writer {
-    async fn spawn(destination: &Destination, incoming: &Incoming) -> Result<Self, Error> {
-        let (destination, incoming) = (destination.clone(), incoming.clone());
-        let staged = blocking(move || destination.open(&incoming)).await?;
-        let (feed, thread) = fetchhost_sinks::spawn(staged);
-        Ok(Self {
-            feed: Some(feed),
-            thread,
-        })
-    }
-
-    /// Waits for the thread; its feed must have been dropped.
-    async fn finish(self) -> Result<Box<dyn Staged>, Error> {
-        drop(self.feed);
-        match self.thread.await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Error::Thread("a destination".to_owned())),
-        }
-    }
-}
-
-/// What each destination already holds. What is found gets its GC root, if one is wanted.
-async fn look_up(job: &Job) -> Result<Vec<Option<Existing>>, Error> {
-    let Some(output) = job.fixed_output().filter(|_| !job.refetch) else {
-        return Ok(job.destinations.iter().map(|_| None).collect());
-    };
-    let destinations = job.destinations.clone();
-    blocking(move || {
-        let found = destinations.iter().map(|destination| {
-            let existing = destination.lookup(&output)?;
-            if existing.is_some() {
-                destination.add_gc_root(&output)?;
-            }
-            Ok(existing)
-        });
-        found.collect()
-    })
-    .await
-}
-
-/// Does what may wait for a disk or a daemon where it keeps nothing else waiting, signals above all.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Thread("a destination".to_owned())),
-    }
-}
-
-/// The reports, if there are destinations and all of them hold the output.
-fn all_present(job: &Job, found: &[Option<Existing>]) -> Option<Vec<SinkReport>> {
-    if found.is_empty() {
-        return None;
-    }
-    let report = |(existing, destination): (&Option<Existing>, &Destination)| {
-        let status = SinkStatus::Present(existing.clone()?);
-        Some(SinkReport {
-            label: destination.label(),
-            status,
-        })
-    };
-    found.iter().zip(&job.destinations).map(report).collect()
 }
 
 fn session(job: &Job) -> Session {
@@ -241,66 +171,4 @@ fn verify(job: &Job, measured: Measured) -> Result<Verified, Error> {
             measured,
         )?,
     })
-}
-
-/// The failure of the sink that stopped reading. `index` counts the open ones.
-async fn sink_failure(slots: Vec<Slot>, index: usize) -> Error {
-    let gone = slots
-        .into_iter()
-        .filter_map(|slot| match slot {
-            Slot::Open(writer) => Some(writer),
-            Slot::Present(_) => None,
-        })
-        .nth(index);
-    match gone {
-        Some(writer) => match writer.finish().await {
-            Err(error) => error,
-            Ok(_) => Error::Thread("a destination".to_owned()),
-        },
-        None => Error::Thread("a destination".to_owned()),
-    }
-}
-
-/// Lets every open destination make the output visible, whether or not another one fails.
-async fn commit(
-    slots: Vec<Slot>,
-    destinations: &[Destination],
-    verified: &Verified,
-) -> Result<Vec<SinkReport>, Error> {
-    // All of them must hold every byte before the first one commits.
-    let mut complete = Vec::with_capacity(slots.len());
-    for slot in slots {
-        complete.push(match slot {
-            Slot::Present(existing) => Complete::Present(existing),
-            Slot::Open(writer) => Complete::Staged(writer.finish().await?),
-        });
-    }
-    let mut reports = Vec::with_capacity(complete.len());
-    for (slot, destination) in complete.into_iter().zip(destinations) {
-        let label = destination.label();
-        let status = match slot {
-            Complete::Present(existing) => SinkStatus::Present(existing),
-            Complete::Staged(staged) => {
-                let verified = verified.clone();
-                // Committing compresses the rest and waits for the disk.
-                match tokio::task::spawn_blocking(move || staged.commit(&verified)).await {
-                    Ok(Ok(committed)) => SinkStatus::Done(committed),
-                    Ok(Err(error)) => SinkStatus::Failed(error),
-                    Err(_) => SinkStatus::Failed(SinkError::Stopped {
-                        label: label.clone(),
-                    }),
-                }
-            }
-        };
-        reports.push(SinkReport { label, status });
-    }
-    Ok(reports)
-}
-
-/// A destination that holds every byte.
-enum Complete {
-    /// It did before.
-    Present(Existing),
-    /// It does now, and waits to show it.
-    Staged(Box<dyn Staged>),
 }

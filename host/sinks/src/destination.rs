@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::error::SinkError;
 use crate::file_cache::{FileCache, FileCacheError};
 use crate::out;
+use crate::reading::Archive;
 use crate::staged::{Existing, Incoming, Staged};
 use crate::store::{Store, StoreUrl, StoreUrlError};
 
@@ -58,6 +59,24 @@ impl Destination {
             Self::Out(_) => Ok(None),
             Self::FileCache(cache) => cache.lookup(output),
             Self::Store(store) => store.lookup(output),
+        }
+    }
+
+    /// The archive of what [`Self::lookup`] found here; `None` when it is packed in a way that only Nix
+    /// undoes. The garbage collector keeps off it while the reader lives. May block.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is gone.
+    pub fn read(
+        &self,
+        output: &FixedOutput,
+        existing: &Existing,
+    ) -> Result<Option<Archive>, SinkError> {
+        match self {
+            Self::Out(_) => Ok(None),
+            Self::FileCache(cache) => cache.read(existing),
+            Self::Store(store) => store.read(output, existing).map(Some),
         }
     }
 

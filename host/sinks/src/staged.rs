@@ -91,9 +91,12 @@ pub struct Existing {
     pub label: String,
     /// Its kind.
     pub kind: SinkKind,
-    /// The record of a cache; empty for a store.
-    #[serde(serialize_with = "path_text")]
-    pub narinfo: PathBuf,
+    /// The record that a cache keeps.
+    #[serde(
+        serialize_with = "optional_path_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub narinfo: Option<PathBuf>,
     /// The NAR of a cache, or the files of the store path.
     #[serde(serialize_with = "path_text")]
     pub nar: PathBuf,

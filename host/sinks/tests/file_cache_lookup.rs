@@ -18,7 +18,7 @@ async fn what_was_published_is_found() {
 
         let (committed, verified) = publish(&destination, NAR, tree()).await.unwrap();
         let found = destination.lookup(&output).unwrap().unwrap();
-        assert_eq!(Some(&found.narinfo), committed.narinfo.as_ref());
+        assert_eq!(found.narinfo, committed.narinfo);
         assert_eq!(found.nar, committed.physical);
         assert_eq!(
             (&found.nar_hash, found.nar_size),

@@ -1,4 +1,4 @@
-//! The NAR archive, written piece by piece.
+//! The NAR archive, written piece by piece, and read as the events that it was written from.
 //!
 //! A tree is described by a sequence of [`Event`]s. The [`Encoder`] checks that the sequence is one
 //! that Nix accepts and answers each event with a [`Piece`]: the event again, and the archive bytes
@@ -23,11 +23,13 @@
 //! # Ok::<(), NarError>(())
 //! ```
 
+mod decoder;
 mod encoder;
 mod error;
 mod event;
 mod framing;
 
+pub use decoder::{DecodeError, decode};
 pub use encoder::{Encoder, MAX_DEPTH, MAX_NAME_LEN, MAX_TARGET_LEN};
 pub use error::NarError;
 pub use event::{Event, Piece};

@@ -8,6 +8,7 @@ use fetchhost_formats::{Compression, FixedOutput, HashAlgorithm, NarInfo, Output
 
 use super::FileCache;
 use crate::error::{SinkError, failed};
+use crate::reading::{Archive, decompressed};
 use crate::staged::{Existing, SinkKind};
 
 /// No record of a fixed output is longer, by far.
@@ -31,6 +32,13 @@ impl FileCache {
                 keys.iter().all(signed)
             })
             .map(|(_, existing)| existing))
+    }
+
+    /// The archive that the record names.
+    pub(crate) fn read(&self, existing: &Existing) -> Result<Option<Archive>, SinkError> {
+        File::open(&existing.nar)
+            .and_then(|file| decompressed(file, existing.compression))
+            .map_err(failed(&self.label(), "read", &existing.nar))
     }
 
     /// The record of `output`, if Nix could use it: it names the same path and content address and no
@@ -73,7 +81,7 @@ impl FileCache {
         let existing = Existing {
             label: self.label(),
             kind: SinkKind::FileCache,
-            narinfo,
+            narinfo: Some(narinfo),
             nar,
             compression: record.compression,
             nar_hash: record.nar_hash.clone(),

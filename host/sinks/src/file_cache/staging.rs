@@ -160,7 +160,7 @@ fn publish_record(
                     let file = publish::prepare(&narinfo, &signed.to_string()).map_err(failed)?;
                     publish::overwrite(file, &narinfo).map_err(failed)?;
                 }
-                return Ok((existing.narinfo, existing.nar));
+                return Ok((narinfo, existing.nar));
             }
             None => publish::overwrite(file, &narinfo).map_err(failed)?,
         }

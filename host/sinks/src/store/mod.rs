@@ -30,7 +30,8 @@ pub use url::{StoreUrl, StoreUrlError};
 use self::daemon::Connection;
 use self::environment::Environment;
 use self::upload::Upload;
-use crate::error::SinkError;
+use crate::error::{SinkError, failed};
+use crate::reading::{Archive, packed};
 use crate::staged::{Existing, Incoming, SinkKind, Staged};
 
 /// How long Nix may do nothing. It is silent for long after the last byte of a large artifact, which
@@ -80,7 +81,7 @@ impl Store {
         Ok(Some(Existing {
             label,
             kind: SinkKind::Store,
-            narinfo: PathBuf::new(),
+            narinfo: None,
             nar: place.physical(&path),
             compression: Compression::None,
             nar_hash: info.nar_hash,
@@ -116,17 +117,36 @@ impl Store {
         let path = output.store_path();
         let root = || {
             gc_root::check(link)?;
-            let (_, mut connection) = self.connect()?;
-            connection.protect(&path)?;
-            // Protected from now on; but it may be gone since we looked.
-            if connection.query(&path)?.is_none() {
-                return Err(StoreError::Gone {
-                    path: path.to_string(),
-                });
-            }
+            let mut connection = self.protected(&path)?;
             connection.add_indirect_root(&gc_root::link(link, &path)?)
         };
         root().map_err(SinkError::of_store(&self.label()))
+    }
+
+    /// The archive of something that is in the store.
+    pub(crate) fn read(
+        &self,
+        output: &FixedOutput,
+        existing: &Existing,
+    ) -> Result<Archive, SinkError> {
+        let label = self.label();
+        let connection = self
+            .protected(&output.store_path())
+            .map_err(SinkError::of_store(&label))?;
+        packed(existing.nar.clone(), connection).map_err(failed(&label, "read", &existing.nar))
+    }
+
+    /// A connection that keeps the garbage collector from `path`, which is in the store.
+    fn protected(&self, path: &StorePath) -> Result<Connection, StoreError> {
+        let (_, mut connection) = self.connect()?;
+        connection.protect(path)?;
+        // Protected from now on; but it may be gone since we looked.
+        match connection.query(path)? {
+            Some(_) => Ok(connection),
+            None => Err(StoreError::Gone {
+                path: path.to_string(),
+            }),
+        }
     }
 
     fn connect(&self) -> Result<(Place, Connection), StoreError> {

@@ -314,6 +314,35 @@ fn one_fetch_feeds_store_cache_and_file() {
 }
 
 #[test]
+fn what_the_store_holds_is_copied_to_a_cache_and_a_folder() {
+    for installation in Installation::all("what_the_store_holds_is_copied") {
+        let world = World::with_daemon(&installation);
+        let (sandbox, standin) = (world.sandbox(), private_project());
+        for store in [world.through_daemon(), world.without_daemon()] {
+            let line = CommandLine::tree(&standin).with("--to", &store);
+            let store_path = sandbox.run(line.clone()).exits(0).stdout;
+            standin.take_requests();
+            let line = line
+                .with("--to", sandbox.cache("compression=none"))
+                .with("--to", sandbox.out("tree"));
+            let copied = sandbox.run(line).exits(0);
+            assert_eq!(standin.requests(), []);
+            assert_eq!(copied.stdout, store_path);
+            let hex = world.ask(
+                "nix-hash",
+                ["--type", "sha256", sandbox.path("tree").to_str().unwrap()],
+            );
+            assert_eq!(
+                world.ask("nix", ["hash", "to-sri", "--type", "sha256", &hex]),
+                TREE_HASH
+            );
+            fs::remove_dir_all(sandbox.path("cache")).unwrap();
+            fs::remove_dir_all(sandbox.path("tree")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn without_nix_and_daemon_the_sink_fails_before_anything_is_fetched() {
     let standin = Standin::start(Config::new("none").public_file("/file", SCRIPT)).unwrap();
     let sandbox = Sandbox::new()
