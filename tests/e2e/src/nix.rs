@@ -1,41 +1,30 @@
 //! The real Nix, in a store that is thrown away.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::Finished;
+use crate::{Finished, Installation};
 
 /// A chroot store: its paths read `/nix/store/…` as everywhere, its files lie in a folder of its own,
 /// and nothing else of the machine is read or written.
 pub struct Nix {
+    /// Which version it is.
+    pub installation: Installation,
     root: TempDir,
 }
 
 impl Nix {
-    /// None where Nix is not installed, after saying which test is skipped; in CI that is a failure.
+    /// One of each [`Installation`]. None where Nix is not installed, after saying which test is skipped;
+    /// in CI that is a failure.
     #[must_use]
-    #[expect(
-        clippy::explicit_write,
-        reason = "the test harness shows what `eprintln` prints only when a test fails"
-    )]
-    pub fn or_skip(test: &str) -> Option<Self> {
-        if Command::new("nix").arg("--version").output().is_ok() {
-            return Some(Self::new());
-        }
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(
-            !in_ci,
-            "{test} needs `nix`, and in CI it must not be skipped"
-        );
-        writeln!(std::io::stderr(), "SKIPPED: {test}: `nix` is not installed").unwrap();
-        None
+    pub fn all(test: &str) -> Vec<Self> {
+        Installation::all(test).into_iter().map(Self::new).collect()
     }
 
-    fn new() -> Self {
+    fn new(installation: Installation) -> Self {
         let root = TempDir::new().expect("a temporary folder can be made");
         for name in ["conf", "home", "tmp"] {
             fs::create_dir(root.path().join(name)).unwrap();
@@ -52,7 +41,7 @@ builders =
 flake-registry =
 ";
         fs::write(root.path().join("conf/nix.conf"), conf).unwrap();
-        let nix = Self { root };
+        let nix = Self { installation, root };
         nix.run("nix-store", ["--init"]).exits(0);
         nix
     }
@@ -120,9 +109,9 @@ flake-registry =
 
     /// One of Nix's programs in an environment that has nothing of the user's.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.installation.command(program);
         command.env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("PATH", self.installation.search_path());
         command.env("HOME", self.path("home"));
         command.env("TMPDIR", self.path("tmp"));
         command.env("NIX_CONF_DIR", self.path("conf"));
