@@ -96,7 +96,9 @@ impl CommandLine {
         at.unwrap_or_else(|| panic!("no `{flag}` in {:?}", self.0))
     }
 
-    pub(crate) fn into_words(self) -> Vec<OsString> {
+    /// The arguments, to run it otherwise than to its end.
+    #[must_use]
+    pub fn into_words(self) -> Vec<OsString> {
         self.0.into_iter().map(Into::into).collect()
     }
 }

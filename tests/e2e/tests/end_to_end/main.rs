@@ -5,6 +5,8 @@
 mod demo;
 mod gitlab_fetchers;
 mod hostile_modules;
+mod killed;
+mod memory;
 mod namespace;
 mod output;
 mod real_nix;

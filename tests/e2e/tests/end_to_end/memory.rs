@@ -1,0 +1,80 @@
+//! Memory that does not grow with the artifact.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use fetchhost_e2e::{CommandLine, Installation, Sandbox, sri};
+use fetchhost_standin::{Config, Standin, big_file};
+
+const MIB: u64 = 1 << 20;
+
+/// More than all that the program may keep.
+const LARGE: u64 = 256 * MIB;
+
+/// What any artifact may need.
+const BOUND: u64 = 96 * MIB;
+
+/// How much more than a small one a large one may need: what the allocator does not give back.
+const SLACK: u64 = 12 * MIB;
+
+/// The largest resident set of a run in bytes, as often as it can be asked for.
+fn peak(sandbox: &Sandbox, line: CommandLine) -> u64 {
+    let mut command = sandbox.command();
+    command.args(line.into_words());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", run.id());
+    let mut peak = 0;
+    while run.try_wait().unwrap().is_none() {
+        // It may end at any time.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0) * 1024);
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert!(run.wait().unwrap().success());
+    assert!(peak > 0);
+    peak
+}
+
+#[test]
+fn every_sink_takes_an_artifact_of_any_size_in_the_same_memory() {
+    let standin = Standin::start(Config::new("none")).unwrap();
+    let line = |length: u64| {
+        let content: Vec<u8> = big_file(length).flatten().collect();
+        let url = format!("{}/public/big/{length}", standin.url());
+        CommandLine::http_file(&url, &sri(&content))
+    };
+    let (small, large) = (line(MIB), line(LARGE));
+    let mut destinations = vec!["file", "zstd", "out"];
+    if !Installation::all("every_sink_takes_an_artifact_of_any_size").is_empty() {
+        destinations.push("store");
+    }
+    // The module needs far less than this, and the artifact far more.
+    let config = "[limits]\nmemory = \"4 MiB\"\n";
+    for destination in destinations {
+        let peak_of = |line: &CommandLine| {
+            let sandbox = Sandbox::new()
+                .configured(config)
+                .variable("NIX_CONF_DIR", "/nowhere");
+            let to = match destination {
+                "file" => sandbox.cache("compression=none"),
+                "zstd" => sandbox.cache("compression=zstd"),
+                "out" => sandbox.out("result"),
+                _ => format!("store=local?root={}", sandbox.path("root").display()),
+            };
+            peak(&sandbox, line.clone().with("--to", to))
+        };
+        let (small, large) = (peak_of(&small), peak_of(&large));
+        assert!(large <= BOUND, "{destination}: {} MiB", large / MIB);
+        assert!(
+            large <= small + SLACK,
+            "{destination}: {} MiB, and {} MiB for a small one",
+            large / MIB,
+            small / MIB
+        );
+    }
+}
