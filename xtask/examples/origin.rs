@@ -10,7 +10,7 @@ fn main() -> std::io::Result<()> {
     let length = std::env::args()
         .nth(1)
         .and_then(|length| length.parse().ok());
-    let mut config = Config::new("glpat-bench");
+    let mut config = Config::new("glpat-bench").public_file("/tree.tar", tree()?);
     config.projects.push(Project {
         id: 1,
         path: "bench/large".to_owned(),
@@ -26,4 +26,18 @@ fn main() -> std::io::Result<()> {
     println!("{} {}", standin.url(), standin.storage_origin());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
+}
+
+/// An archive of 100,000 small files in 100 folders.
+fn tree() -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for number in 0..100_000_u32 {
+        let content = format!("{number}\n").repeat(20);
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("{:02}/{number}", number % 100);
+        archive.append_data(&mut header, path, content.as_bytes())?;
+    }
+    archive.into_inner()
 }

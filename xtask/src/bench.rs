@@ -17,6 +17,8 @@ const ROWS: &[(&str, Row)] = &[
     ("large", rows::large),
     ("small", rows::small),
     ("overhead", rows::overhead),
+    ("tree", rows::tree),
+    ("instantiate", rows::instantiate),
     ("memory", rows::memory),
     ("size", rows::size),
 ];

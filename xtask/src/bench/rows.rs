@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use super::setup::{LARGE_BYTES, SMALL_BYTES, Setup};
 use super::{Competitor, bound, compare, medians};
@@ -94,6 +95,19 @@ pub(super) fn memory(setup: &Setup) -> Result<()> {
         96 + ZSTD_WINDOW_MIB,
     );
 
+    let file = setup.fresh();
+    let cost = run(fetch(setup, &url, hash).arg("--to").arg(out(&file)))?;
+    fs::remove_file(file)?;
+    bound("1 GiB to out:FILE, peak memory", cost.peak_bytes, 96);
+
+    if setup.has_nix {
+        let (remote, root) = setup.nix_store()?;
+        let store = format!("store={remote}");
+        let cost = run(fetch(setup, &url, hash).args(["--to", &store]))?;
+        remove(&root)?;
+        bound("1 GiB to store, peak memory", cost.peak_bytes, 96);
+    }
+
     let mut command = setup.command(&setup.host);
     command.args([
         "run",
@@ -111,6 +125,59 @@ pub(super) fn memory(setup: &Setup) -> Result<()> {
         96,
     );
     Ok(())
+}
+
+/// A tree of many small files, unpacked and hashed and kept nowhere, against Nix's dump of such a folder.
+pub(super) fn tree(setup: &Setup) -> Result<()> {
+    if !setup.has_nix {
+        println!("no nix-store here: the row of the tree is left out");
+        return Ok(());
+    }
+    let url = format!("{}/tree.tar", setup.api);
+    let folder = setup.fresh();
+    fs::create_dir(&folder)?;
+    let script = "curl -sSf \"$0\" | tar -x -C \"$1\"";
+    run(setup.command("sh").args(["-c", script, &url]).arg(&folder))?;
+
+    let ours = || {
+        let mut command = setup.command(&setup.host);
+        run(command.args(["prefetch", "http-file", "--url", &url, "--unpack"]))
+    };
+    let nix = || run(setup.command("nix-store").arg("--dump").arg(&folder));
+    let costs = medians(LARGE_TIMES, &[&ours, &nix])?;
+    let what = "100,000 files, download to NAR hash, wall";
+    compare(what, costs[0].wall, "nix-store --dump", costs[1].wall, 0.8);
+    remove(&folder)
+}
+
+/// What it takes to run a module once its code is in memory.
+pub(super) fn instantiate(setup: &Setup) -> Result<()> {
+    let guests = setup
+        .host
+        .with_file_name("")
+        .join("../guests/wasm32-wasip2/guest");
+    let module = guests.join("fetcher_gitlab.wasm");
+    let mut command = setup.command(&setup.instantiate);
+    let output = command.arg(module).arg("gitlab-artifact").output()?;
+    ensure!(output.status.success(), "the module does not run");
+    let printed = String::from_utf8(output.stdout)?;
+    let nanoseconds = printed
+        .lines()
+        .find_map(|line| line.strip_suffix(" ns")?.rsplit(' ').next()?.parse().ok())
+        .context("no time was printed")?;
+    let (what, target) = ("instance, call and end", Duration::from_micros(50));
+    compare(
+        what,
+        Duration::from_nanos(nanoseconds),
+        "0.05 ms",
+        target,
+        1.0,
+    );
+    Ok(())
+}
+
+fn out(path: &Path) -> String {
+    format!("out:{}", path.display())
 }
 
 /// The window of zstd's default level, which its encoder keeps in memory.

@@ -17,6 +17,8 @@ pub(super) const SMALL_BYTES: u64 = 1 << 10;
 pub(super) struct Setup {
     pub(super) host: PathBuf,
     pub(super) baseline: PathBuf,
+    /// What runs a module again and again.
+    pub(super) instantiate: PathBuf,
     /// What `--url` is told.
     pub(super) api: String,
     /// Where the API redirects to.
@@ -57,6 +59,7 @@ impl Setup {
         let setup = Self {
             host: binaries.join("nix-fetchhost"),
             baseline: binaries.join("examples/baseline"),
+            instantiate: binaries.join("examples/instantiate"),
             api: api.to_owned(),
             storage: storage.to_owned(),
             has_nix: Command::new("nix-prefetch-url")
@@ -152,7 +155,8 @@ fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let arguments = "build --release --locked --package nix-fetchhost --bin nix-fetchhost \
-                     --package xtask --example origin --example baseline";
+                     --package xtask --example origin --example baseline \
+                     --package fetchhost-engine --example instantiate";
     let status = Command::new(cargo)
         .args(arguments.split_whitespace())
         .current_dir(&root)
