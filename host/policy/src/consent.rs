@@ -8,8 +8,7 @@ use std::str::FromStr;
 
 use crate::suggest::nearest;
 use crate::{
-    CredentialName, IdError, Origin, OriginError, Scheme, SchemeError, SlotName, SourceError,
-    SourceSpec, printable,
+    CredentialName, Origin, OriginError, Scheme, SchemeError, SlotName, SourceError, SourceSpec,
 };
 
 /// All consent of one command line.
@@ -49,16 +48,18 @@ pub enum ArgvSource {
     Configured(CredentialName),
 }
 
-/// A `--credential` that cannot be read. What stands in the place of the source
-/// is not repeated: it may be the secret itself.
+/// A `--credential` that cannot be read. What stands in the place of slot, source
+/// or option is not repeated: it may be the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArgvCredentialError {
     /// No `=`, so no slot.
     #[error("`--credential` names no slot; write `--credential SLOT=SOURCE`")]
     Form,
-    /// Not a slot name.
-    #[error(transparent)]
-    Slot(#[from] IdError),
+    /// What stands before `=` is no slot.
+    #[error(
+        "`--credential` names no slot: what stands before `=` is not made of `a`–`z`, `0`–`9` and inner `-`"
+    )]
+    Slot,
     /// Not a source.
     #[error("`--credential {slot}=…`: {error}")]
     Source {
@@ -75,11 +76,9 @@ pub enum ArgvCredentialError {
     Origin(#[from] OriginError),
     /// An option that does not exist.
     #[error(
-        "`{option}` is no option of `--credential`; known are `bearer`, `basic=USER` and `header=NAME`"
+        "what stands after `,` is no option of `--credential`; known are `bearer`, `basic=USER` and `header=NAME`"
     )]
     Option {
-        /// What was read.
-        option: String,
         /// What may have been meant.
         meant: Option<&'static str>,
     },
@@ -90,7 +89,7 @@ impl ArgvCredentialError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Form => Some("for example `--credential token=env:GITLAB_TOKEN`".to_owned()),
+            Self::Form | Self::Slot => Some("for example `--credential token=env:GITLAB_TOKEN`".to_owned()),
             Self::Option { meant: Some(meant), .. } => Some(format!("did you mean `{meant}`?")),
             Self::Source { error: SourceError::Variable, .. } => {
                 Some("an origin after `@` starts with `https://`".to_owned())
@@ -111,7 +110,11 @@ impl ArgvCredential {
     /// When a part of it is not what the syntax wants.
     pub fn parse(text: &str) -> Result<Self, ArgvCredentialError> {
         let (slot, rest) = text.split_once('=').ok_or(ArgvCredentialError::Form)?;
-        let slot: SlotName = slot.parse()?;
+        // A secret in base64 ends so.
+        if rest.bytes().all(|byte| byte == b'=') {
+            return Err(ArgvCredentialError::Form);
+        }
+        let slot: SlotName = slot.parse().map_err(|_| ArgvCredentialError::Slot)?;
         let (rest, origin) = split_origin(rest)?;
         let (source, option) = match rest.split_once(',') {
             Some((source, option)) => (source, Some(option)),
@@ -179,10 +182,7 @@ fn read_option(text: &str) -> Result<Scheme, ArgvCredentialError> {
                 "header" => "header=NAME",
                 _ => "bearer",
             });
-            return Err(ArgvCredentialError::Option {
-                option: printable(text).into_owned(),
-                meant,
-            });
+            return Err(ArgvCredentialError::Option { meant });
         }
     };
     Ok(scheme)
@@ -278,6 +278,12 @@ mod tests {
             "token=s3cret:x",
             "token=env:s3cret-x",
             "token=env:s3cret@x",
+            "s3cretABC=",
+            "s3cret==",
+            "S3cret_s3cret==x",
+            "token=env:A,s3cret",
+            "token=env:A,s3cret=x",
+            "token=env:A,headr=s3cret",
         ] {
             let error = ArgvCredential::parse(text).unwrap_err();
             assert!(
