@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 
 use fetchhost_formats::{OutputMode, StoreName};
 
+use crate::certificate::CERTIFICATE_SLOT;
 use crate::ids::is_plain_name;
 use crate::{Method, OriginPattern, PathPattern, Scheme, SlotName, printable};
 
@@ -160,6 +161,13 @@ impl FetcherDescription {
             if summary.len() > SUMMARY_BYTES || summary.chars().any(char::is_control) {
                 return Err(DescribeError::Summary(fetcher.to_owned()));
             }
+        }
+        if self
+            .slots
+            .keys()
+            .any(|slot| slot.as_str() == CERTIFICATE_SLOT)
+        {
+            return Err(DescribeError::ReservedSlot(fetcher.to_owned()));
         }
         schema::check(fetcher, &self.parameters)?;
         self.check_needs(fetcher)?;

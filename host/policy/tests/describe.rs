@@ -368,3 +368,15 @@ fn version_is_a_parameter_and_host_flags_are_not() {
         assert!(RESERVED_FLAGS.contains(&flag), "{flag}");
     }
 }
+
+#[test]
+fn a_module_does_not_describe_the_slot_of_client_certificates() {
+    let slot = json!({ "summary": "A token", "scheme": "bearer", "optional": true });
+    let taken = with("/slots/client-certificate", slot.clone());
+    let error = parse(&taken).unwrap_err();
+    assert!(
+        error.to_string().contains("`client-certificate`"),
+        "{error}"
+    );
+    assert!(parse(&with("/slots/client-key", slot)).is_ok());
+}

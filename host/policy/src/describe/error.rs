@@ -1,6 +1,7 @@
 //! What can be wrong with a `describe` document.
 
 use super::{DOCUMENT_BYTES, SCHEMA_BYTES, SCHEMA_DEPTH};
+use crate::certificate::CERTIFICATE_SLOT;
 
 /// A document that is refused. The module is invalid: nothing of it runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,11 @@ pub enum DescribeError {
         "fetcher `{0}`: a summary is one line of at most 1024 bytes without control characters"
     )]
     Summary(String),
+    /// A slot that is the host's.
+    #[error(
+        "fetcher `{0}`: the slot `{CERTIFICATE_SLOT}` is the host's and no module describes it"
+    )]
+    ReservedSlot(String),
     /// The schema does not describe an object.
     #[error("fetcher `{0}`: the schema of its parameters is not of `\"type\": \"object\"`")]
     NotAnObject(String),
