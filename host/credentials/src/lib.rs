@@ -45,6 +45,6 @@ pub use error::{AgeProblem, CredentialError, NetrcProblem, Problem, ProgramProbl
 pub use header::header_for;
 pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;
-pub use secret::Secret;
+pub use secret::{Secret, leave_no_core_file};
 pub use source::file::FileError;
 pub use terminal::ask_hidden;

@@ -64,7 +64,7 @@ impl fmt::Debug for Secret {
 
 /// From here on, a crash of this process or of a program that it starts leaves no core file, which
 /// would hold the secret. Called before the first one is read.
-pub(crate) fn leave_no_core_file() {
+pub fn leave_no_core_file() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let maximum = getrlimit(Resource::Core).maximum;
