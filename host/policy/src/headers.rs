@@ -78,7 +78,9 @@ const HOP_BY_HOP: [&str; 8] = [
 ];
 
 /// Headers that make some servers read another request than the one sent.
-const DIRECTING: [&str; 16] = [
+const DIRECTING: [&str; 17] = [
+    // Servers hand it to CGI programs as `HTTP_PROXY`.
+    "proxy",
     "host",
     "x-host",
     "forwarded",
