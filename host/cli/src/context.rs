@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fetchhost_credentials::Keyring;
 use fetchhost_engine::{CompileMode, Engine, Options};
+use fetchhost_policy::Proxies;
 use fetchhost_transport::Client;
 
 use crate::environment::Environment;
@@ -41,12 +42,19 @@ impl Context {
             .map(|cache| cache.join("compiled"))
     }
 
+    /// The proxies in force: those of the configuration, which wins even where it names none, or of the
+    /// environment.
+    pub(crate) fn proxies(&self) -> &Proxies {
+        let configured = self.settings.config.proxies();
+        configured.unwrap_or(&self.environment.proxies)
+    }
+
     /// The client that sends what a broker permits: with the certificates and proxies that this user's
     /// environment and configuration name.
     pub(crate) fn client(&self, keyring: Arc<Keyring>) -> Client {
         let settings = fetchhost_transport::Settings {
-            ca_bundle: self.environment.ca_bundle.clone(),
-            proxies: self.settings.config.proxies().cloned(),
+            authorities: self.environment.authorities.clone(),
+            proxies: self.proxies().clone(),
             ..Default::default()
         };
         Client::new(settings, keyring)

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use fetchhost_policy::Proxies;
+use fetchhost_transport::AuthorityFile;
+
 /// Where the user's configuration lies: `$XDG_CONFIG_HOME/nix-fetchhost`.
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Where compiled modules are kept: `$XDG_CACHE_HOME/nix-fetchhost`.
@@ -12,8 +15,11 @@ const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 /// The user's home, under which those above default to `.config`, `.cache` and `.local/state`.
 const HOME: &str = "HOME";
 
-/// A PEM file of certificate authorities that replaces the platform's, as it does for Nix.
-const NIX_SSL_CERT_FILE: &str = "NIX_SSL_CERT_FILE";
+/// PEM files of certificate authorities that are trusted besides the platform's.
+const AUTHORITIES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
+
+// `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, in small and in capital letters, and
+// `REQUEST_METHOD` are asked for by `Proxies::from_environment`.
 
 /// The folder name below the XDG folders.
 const FOLDER: &str = "nix-fetchhost";
@@ -31,8 +37,10 @@ pub(crate) struct Environment {
     pub(crate) cache: Option<PathBuf>,
     /// Where the record of runs is kept. None without a home: then there is none.
     pub(crate) state: Option<PathBuf>,
-    /// The certificate authorities to trust instead of the platform's.
-    pub(crate) ca_bundle: Option<PathBuf>,
+    /// The certificate authorities to trust besides the platform's.
+    pub(crate) authorities: Vec<AuthorityFile>,
+    /// The proxies, where the configuration says nothing of them.
+    pub(crate) proxies: Proxies,
     /// Where temporary files go: `$TMPDIR`, or `/tmp`.
     pub(crate) tmp: PathBuf,
 }
@@ -60,9 +68,14 @@ impl Environment {
             user_config: under(XDG_CONFIG_HOME, ".config").map(|folder| folder.join("config.toml")),
             cache: under(XDG_CACHE_HOME, ".cache"),
             state: under(XDG_STATE_HOME, ".local/state"),
-            ca_bundle: lookup(NIX_SSL_CERT_FILE)
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            authorities: AUTHORITIES
+                .into_iter()
+                .filter_map(|named_by| {
+                    let path = lookup(named_by).filter(|path| !path.is_empty())?.into();
+                    Some(AuthorityFile { path, named_by })
+                })
+                .collect(),
+            proxies: Proxies::from_environment(&lookup),
             tmp,
         }
     }
@@ -92,6 +105,34 @@ mod tests {
             Some("/c/nix-fetchhost/config.toml".into())
         );
         assert_eq!(environment.cache, Some("/h/.cache/nix-fetchhost".into()));
+    }
+
+    #[test]
+    fn authorities_and_proxies_are_read_and_an_empty_variable_names_none() {
+        let environment = environment(&[
+            ("NIX_SSL_CERT_FILE", "/n.pem"),
+            ("SSL_CERT_FILE", "/s.pem"),
+            ("https_proxy", "http://proxy.example.com:3128"),
+            ("no_proxy", "lan"),
+        ]);
+        let files = environment.authorities.iter();
+        let files: Vec<_> = files
+            .map(|file| (file.named_by, file.path.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            files,
+            [("NIX_SSL_CERT_FILE", "/n.pem"), ("SSL_CERT_FILE", "/s.pem")]
+        );
+        let way = |to: &str| {
+            let proxy = environment.proxies.for_origin(&to.parse().unwrap());
+            proxy.unwrap().map(ToString::to_string)
+        };
+        let through = Some("http://proxy.example.com:3128".to_owned());
+        assert_eq!(way("https://files.example.com"), through);
+        assert_eq!(way("https://git.lan"), None);
+        let empty = self::environment(&[("SSL_CERT_FILE", ""), ("https_proxy", "")]);
+        assert_eq!(empty.authorities, []);
+        assert_eq!(empty.proxies, Proxies::default());
     }
 
     #[test]

@@ -68,6 +68,8 @@ struct ContactReport {
     url: String,
     /// The name of the credential that was attached, if one was.
     credential: Option<String>,
+    /// The name of the client certificate that the connection showed to who asked for one.
+    certificate: Option<String>,
     /// The status of the answer, if one came.
     status: Option<u16>,
 }
@@ -159,6 +161,7 @@ impl ContactReport {
             method: contact.method.to_string(),
             url: contact.url.clone(),
             credential: contact.credential.as_ref().map(ToString::to_string),
+            certificate: contact.certificate.as_ref().map(ToString::to_string),
             status: contact.status,
         }
     }

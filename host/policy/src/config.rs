@@ -143,6 +143,28 @@ impl Config {
         merge::merge(admin, user)
     }
 
+    /// Every key that a file may hold, with the table that it stands in (`""`: none). Not the names
+    /// that the user chooses, of credentials and of slots.
+    pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of = |table, keys: &[&'static str]| -> Vec<_> {
+            keys.iter().map(|key| (table, *key)).collect()
+        };
+        let source: Vec<&str> = credential::source_keys().collect();
+        let limits: Vec<&str> = Limit::ALL.iter().map(|limit| limit.key()).collect();
+        [
+            of("", &KNOWN),
+            of("credential", &credential::KEYS),
+            of("source", &source),
+            of(certificate::KIND, &certificate::FILES),
+            of("deny", &deny::KEYS),
+            of("grant", &grant::KEYS),
+            of("limits", &limits),
+            of("proxy", &proxy::KEYS),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// What [`Config::merge`] judges, for a configuration that was made in
     /// another way.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::certificate::CERTIFICATE_SLOT;
 use crate::printable;
 
 /// The longest slot, credential, fetcher or built-in module name, in bytes.
@@ -132,6 +133,11 @@ text_form!(ModuleId);
 pub struct SlotName(String);
 
 impl SlotName {
+    /// The slot of client certificates, which is the host's.
+    pub(crate) fn client_certificate() -> Self {
+        Self(CERTIFICATE_SLOT.to_owned())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

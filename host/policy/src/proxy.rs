@@ -26,20 +26,23 @@
 //! | `example.com:8443` | the same, on this port only |
 //! | `10.1.2.3`, `10.0.0.0/8`, `fd00::/8` | hosts written as such an address; no name is looked up for it |
 //! | `*` | everything |
+//! | `a.example, b.example`, `a.example b.example` | both |
+//! | nothing, or only what is no host | nothing |
 //!
 //! | proxy | verdict |
 //! |---|---|
 //! | `http://proxy.example.com:3128`, `https://…` | used |
 //! | `proxy.example.com:3128` | the same with `http://` |
-//! | `http://user:p%40ss@proxy.example.com:3128` | used with user name and password |
+//! | `http://user:p%40ss@proxy.example.com:3128` | used with user name and password; in `[proxy]` refused |
 //! | `socks5://…`, a path, a query, an ambiguous host | refused; the text is not repeated |
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
 use url::{Position, Url};
 
-use crate::Origin;
+use crate::{Origin, Provenance};
 
 /// The variables that say how a scheme is reached, the first one that is set
 /// decides. Nothing says `HTTP_PROXY` to a program that serves requests: a
@@ -50,14 +53,52 @@ const EXCEPT: [&str; 2] = ["no_proxy", "NO_PROXY"];
 const SERVES_REQUESTS: &str = "REQUEST_METHOD";
 
 /// The proxies in force. The default is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// What cannot be used of the environment is kept as that: it matters only to
+/// requests that would need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxies {
     /// For `https`, by `CONNECT`.
-    pub https: Option<Proxy>,
+    pub https: Result<Option<Proxy>, EnvironmentProxyError>,
     /// For `http`.
-    pub http: Option<Proxy>,
+    pub http: Result<Option<Proxy>, EnvironmentProxyError>,
     /// What is reached without one.
-    pub except: Vec<Exception>,
+    pub except: Result<Vec<Exception>, EnvironmentProxyError>,
+    /// Who says so.
+    pub named_by: ProxySource,
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        Self {
+            https: Ok(None),
+            http: Ok(None),
+            except: Ok(Vec::new()),
+            named_by: ProxySource::Environment,
+        }
+    }
+}
+
+/// Where proxies are written, and so where an exception from them is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxySource {
+    /// `https_proxy` and its like.
+    Environment,
+    /// `[proxy]` of a configuration file, which wins over the environment.
+    Configuration(Provenance),
+}
+
+impl ProxySource {
+    /// What to do so that `host` is reached without a proxy.
+    #[must_use]
+    pub fn how_to_except(&self, host: &str) -> String {
+        match self {
+            Self::Environment => format!("add `{host}` to `no_proxy` to reach it directly"),
+            Self::Configuration(place) => {
+                format!("add `\"{host}\"` to `except` of `[proxy]` at {place} to reach it directly")
+            }
+        }
+    }
 }
 
 /// One proxy.
@@ -89,6 +130,9 @@ pub enum ProxyError {
     /// Something after host and port.
     #[error("a proxy's URL ends after its host and port")]
     MoreThanOrigin,
+    /// A variable that is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotText,
     /// Percent-encoding in the userinfo that is no text.
     #[error("its user name or password is not text")]
     Login,
@@ -96,7 +140,7 @@ pub enum ProxyError {
 
 /// A variable of the environment that names no usable proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable `{variable}` names no usable proxy: {error}")]
+#[error("the environment variable `{variable}` says nothing usable about proxies: {error}")]
 pub struct EnvironmentProxyError {
     /// The variable.
     pub variable: &'static str,
@@ -105,57 +149,74 @@ pub struct EnvironmentProxyError {
 }
 
 impl Proxies {
-    /// The proxies that the environment names. An empty variable is set: it
-    /// says that there is none.
-    ///
-    /// # Errors
-    /// When a variable that decides names no usable proxy.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, EnvironmentProxyError> {
+    /// The proxies that the environment names. An empty variable for a proxy is
+    /// set: it says that there is none. An empty list of exceptions is as good
+    /// as unset.
+    #[must_use]
+    pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let serves = variable(SERVES_REQUESTS).is_some();
         let read = |names: &[&'static str]| {
             let set = names
                 .iter()
                 .filter(|name| !(serves && **name == "HTTP_PROXY"))
                 .find_map(|name| variable(name).map(|value| (*name, value)));
-            match set {
-                Some((name, value)) if !value.trim().is_empty() => value
-                    .trim()
+            let Some((name, value)) = set else {
+                return Ok(None);
+            };
+            match text(name, value)?.trim() {
+                "" => Ok(None),
+                proxy => proxy
                     .parse()
                     .map(Some)
                     .map_err(|error| EnvironmentProxyError {
                         variable: name,
                         error,
                     }),
-                _ => Ok(None),
             }
         };
-        let except = EXCEPT.iter().find_map(|name| variable(name));
-        Ok(Self {
-            https: read(&HTTPS)?,
-            http: read(&HTTP)?,
-            except: except
-                .iter()
-                .flat_map(|list| list.split(','))
-                .filter_map(Exception::parse)
-                .collect(),
-        })
+        let except = EXCEPT
+            .iter()
+            .filter_map(|name| variable(name).map(|value| (*name, value)))
+            .find(|(_, value)| !value.is_empty());
+        let except = except.map_or_else(|| Ok(String::new()), |(name, value)| text(name, value));
+        Self {
+            https: read(&HTTPS),
+            http: read(&HTTP),
+            except: except.map(|list| {
+                list.split(|c: char| c == ',' || c.is_whitespace())
+                    .filter_map(Exception::parse)
+                    .collect()
+            }),
+            named_by: ProxySource::Environment,
+        }
     }
 
     /// The proxy for requests to `origin`.
-    #[must_use]
-    pub fn for_origin(&self, origin: &Origin) -> Option<&Proxy> {
+    ///
+    /// # Errors
+    /// When the environment says something about it that cannot be used.
+    pub fn for_origin(&self, origin: &Origin) -> Result<Option<&Proxy>, EnvironmentProxyError> {
         let proxy = if origin.is_https() {
             &self.https
         } else {
             &self.http
         };
-        proxy
-            .as_ref()
-            .filter(|_| !is_this_machine(origin))
-            .filter(|_| !self.except.iter().any(|except| except.matches(origin)))
+        if is_this_machine(origin) || matches!(proxy, Ok(None)) {
+            return Ok(None);
+        }
+        let except = self.except.as_ref().map_err(Clone::clone)?;
+        if except.iter().any(|except| except.matches(origin)) {
+            return Ok(None);
+        }
+        proxy.as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
+}
+
+fn text(variable: &'static str, value: OsString) -> Result<String, EnvironmentProxyError> {
+    value.into_string().map_err(|_| EnvironmentProxyError {
+        variable,
+        error: ProxyError::NotText,
+    })
 }
 
 fn is_this_machine(origin: &Origin) -> bool {
@@ -285,11 +346,13 @@ impl Exception {
         } else {
             let name = host.strip_prefix('*').unwrap_or(host);
             let name = name.strip_prefix('.').unwrap_or(name);
-            let name = name.strip_suffix('.').unwrap_or(name);
-            if name.is_empty() || name.contains(['*', '/', ':', '[']) {
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            // What is no host of a URL never matches one.
+            let origin = Origin::parse(&format!("https://{name}")).ok()?;
+            if origin.ip().is_some() || origin.host() != name {
                 return None;
             }
-            ExceptHost::Domain(name.to_ascii_lowercase())
+            ExceptHost::Domain(name)
         };
         Some(Self { host, port })
     }

@@ -32,11 +32,13 @@ pub enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeError {
     /// None of the known forms.
-    #[error("`{0}` is not a scheme; write `bearer`, `basic:USER` or `header:NAME`")]
+    #[error(
+        "`{0}` is not a scheme; write `bearer`, `basic:USER`, `basic` (of a netrc), `header:NAME` or `mtls` (of a client certificate)"
+    )]
     Unknown(String),
     /// A scheme of a later version.
     #[error(
-        "scheme `{0}` is not available in this version; known are `bearer`, `basic:USER` and `header:NAME`"
+        "scheme `{0}` is not available in this version; known are `bearer`, `basic:USER`, `basic` (of a netrc), `header:NAME` and `mtls` (of a client certificate)"
     )]
     Later(String),
     /// `basic` without or with an impossible user name.

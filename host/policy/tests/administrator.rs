@@ -70,6 +70,9 @@ fn the_example_says_what_its_comments_say() {
     let config = merged(ADMIN, GRANT).unwrap();
     assert!(config.locked().is_some() && config.no_argv_consent().is_some());
     assert_eq!(config.deny.len(), 3);
+    // The empty `[proxy]`: no proxy, whatever the environment names.
+    let to = "https://gitlab.example.com".parse().unwrap();
+    assert_eq!(config.proxies().unwrap().for_origin(&to), Ok(None));
     // Locked: only the example's own grant is left.
     assert_eq!(config.grants.len(), 1);
     let again = Config::parse(&config.to_toml(), Path::new("x")).unwrap();

@@ -1,11 +1,14 @@
 //! Configuration files: what is read, and how mistakes are told.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use fetchhost_policy::{Config, ConfigError, Limits, Method, Provenance, SourceSpec};
 
 const EXAMPLE: &str = include_str!("../../../examples/config/config.toml");
+
+const ADMIN: &str = include_str!("../../../examples/config/admin.toml");
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/etc/nix-fetchhost/config.toml"))
@@ -39,6 +42,8 @@ fn the_example_says_what_its_comments_say() {
     );
     assert!(!config.allow_metadata);
     assert_eq!(config.credentials.len(), 8);
+    assert_eq!(config.certificates.len(), 1);
+    assert!(config.proxies().is_some());
     assert_eq!(
         config.credentials[&"downloads".parse().unwrap()].source,
         SourceSpec::File {
@@ -72,6 +77,46 @@ fn a_configuration_is_shown_as_what_it_was_read_from() {
         parse("allow-metadata = true").unwrap().to_toml(),
         "allow-metadata = true\n"
     );
+}
+
+/// The keys of `value`, which is the value of `table`, and of what stands in it.
+fn keys(table: &str, value: &toml::Value, into: &mut BTreeSet<(String, String)>) {
+    match value {
+        toml::Value::Table(found) => {
+            for (key, value) in found {
+                into.insert((table.to_owned(), key.clone()));
+                match (table, value) {
+                    // The user's own names stand in between.
+                    ("", toml::Value::Table(named)) if key == "credential" => {
+                        named.values().for_each(|value| keys(key, value, into));
+                    }
+                    _ => keys(key, value, into),
+                }
+            }
+        }
+        toml::Value::Array(items) => items.iter().for_each(|item| keys(table, item, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_examples_hold_every_key_that_is_known() {
+    let mut shown = BTreeSet::new();
+    for example in [EXAMPLE, ADMIN] {
+        keys(
+            "",
+            &toml::Value::Table(example.parse().unwrap()),
+            &mut shown,
+        );
+    }
+    let missing: Vec<_> = Config::keys()
+        .filter(|(table, key)| !shown.contains(&((*table).to_owned(), (*key).to_owned())))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "explain them in examples/config: {missing:?}"
+    );
+    assert!(Config::keys().any(|key| key == ("grant", "redirects")));
 }
 
 #[test]
@@ -173,7 +218,7 @@ fn each_mistake_has_its_own_message() {
         ),
         (
             CREDENTIAL.replace("{ env = \"T\" }", "{}"),
-            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc` and `systemd`",
+            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd` and `client-certificate`",
         ),
         (
             CREDENTIAL.replace("\"T\" }", "\"T\", file = \"f\" }"),
@@ -198,6 +243,21 @@ fn each_mistake_has_its_own_message() {
         (
             CREDENTIAL.replace("env =", "evn ="),
             "unknown key `evn` in `source`",
+        ),
+        (
+            CREDENTIAL.replace(
+                "env = \"T\"",
+                "command = [\"p\"], timeout = 9223372036854775807",
+            ),
+            "`timeout` is longer than 24 h",
+        ),
+        (
+            CREDENTIAL.replace("env = \"T\"", "command = [\"p\"], refresh = \"25 h\""),
+            "`refresh` is longer than 24 h",
+        ),
+        (
+            CREDENTIAL.replace("bearer", "digest"),
+            "`basic` (of a netrc), `header:NAME` or `mtls` (of a client certificate)",
         ),
         (
             CREDENTIAL.replace("bearer", "basic"),

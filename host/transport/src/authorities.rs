@@ -1,23 +1,23 @@
 //! Which certificate authorities are trusted.
 //!
-//! **The threat.** A variable that names the authorities is mistyped, or its file is gone: most
-//! programs then trust nobody and blame the server, or trust the platform's authorities although the
-//! user wanted only his own.
+//! **The threat.** A variable that names authorities is mistyped, or its file is gone: most programs
+//! then trust fewer than the user believes, and blame the server.
 //!
-//! **The rule.** A file that is named must exist and hold authorities that can be used, before anything
-//! is contacted. A single one that cannot (bundles have oddities) is passed over with a warning.
+//! **The rule.** The platform's authorities are trusted, and those of each file that the user names
+//! besides. Such a file must exist and hold authorities that can be used, before anything is contacted.
+//! A single one that cannot (bundles have oddities) is passed over with a warning.
 //!
 //! | named by | authorities |
 //! |---|---|
-//! | `NIX_SSL_CERT_FILE` (the caller's `Settings::ca_bundle`) | those of the file and no others, as Nix does |
-//! | `SSL_CERT_FILE` | those of the file instead of the platform's, as OpenSSL does; on macOS and Windows besides them |
-//! | nothing, or an empty variable | the platform's |
+//! | nothing | the platform's |
+//! | `NIX_SSL_CERT_FILE` | the platform's and those of the file |
+//! | `SSL_CERT_FILE` | the platform's and those of the file |
+//! | both | the platform's and those of both files |
+//!
+//! OpenSSL and Nix trust such a file *instead* of the platform's. Here one private authority is added
+//! without a copy of all public ones; who must not be trusted is taken from the platform's.
 
-use std::{
-    env,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, ClientBuilder};
 use rustls::{
@@ -27,39 +27,67 @@ use rustls::{
 
 use crate::{failure, setup::SetupError};
 
-/// The variable behind `Settings::ca_bundle`.
-const NIX_VARIABLE: &str = "NIX_SSL_CERT_FILE";
+/// The variable that the platform's TLS code reads by itself, and then nothing else.
+const DISPLACES_PLATFORM: &str = "SSL_CERT_FILE";
 
-/// The variable that the platform's own TLS code reads.
-const VARIABLE: &str = "SSL_CERT_FILE";
+/// A PEM file of certificate authorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The environment variable that names it.
+    pub named_by: &'static str,
+}
 
 /// Has `builder` trust what the table says.
 pub(crate) fn trust(
     builder: ClientBuilder,
-    ca_bundle: Option<&Path>,
+    files: &[AuthorityFile],
 ) -> Result<ClientBuilder, SetupError> {
-    trust_with(builder, ca_bundle, env::var_os(VARIABLE))
+    Ok(builder.tls_certs_merge(besides_platform(files, platform)?))
 }
 
-fn trust_with(
-    builder: ClientBuilder,
-    ca_bundle: Option<&Path>,
-    variable: Option<OsString>,
-) -> Result<ClientBuilder, SetupError> {
-    if let Some(bundle) = ca_bundle {
-        return Ok(builder.tls_certs_only(read(bundle, NIX_VARIABLE)?));
+/// What is trusted besides what the HTTP client finds by itself.
+fn besides_platform(
+    files: &[AuthorityFile],
+    platform: impl FnOnce() -> Vec<Certificate>,
+) -> Result<Vec<Certificate>, SetupError> {
+    let mut certificates = Vec::new();
+    for file in files {
+        certificates.extend(read(&file.path, file.named_by)?);
     }
-    let Some(path) = variable.filter(|path| !path.is_empty()).map(PathBuf::from) else {
-        return Ok(builder);
-    };
-    let certificates = read(&path, VARIABLE)?;
-    // Elsewhere the platform's code reads the variable itself, in place of its own authorities.
-    Ok(if cfg!(any(target_vendor = "apple", windows)) {
-        builder.tls_certs_merge(certificates)
-    } else {
-        builder
-    })
+    if files.iter().any(|file| file.named_by == DISPLACES_PLATFORM) {
+        certificates.extend(platform());
+    }
+    Ok(certificates)
 }
+
+/// The platform's own authorities, where the HTTP client would not find them for the variable.
+fn platform() -> Vec<Certificate> {
+    if cfg!(any(target_vendor = "apple", windows)) {
+        return Vec::new();
+    }
+    // The file holds all of them where there is one; folders repeat them, one by one.
+    let file = FILES.iter().map(Path::new).find(|path| path.exists());
+    let found = rustls_native_certs::load_certs_from_paths(file, None).certs;
+    let usable =
+        |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
+    found
+        .iter()
+        .filter(|found| usable(found))
+        .filter_map(|found| Certificate::from_der(found).ok())
+        .collect()
+}
+
+/// Where platforms keep all their authorities in one file; the first one counts.
+const FILES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
 
 /// The authorities in a PEM file. Comments and other kinds of entries are passed over.
 fn read(path: &Path, named_by: &'static str) -> Result<Vec<Certificate>, SetupError> {
@@ -112,28 +140,39 @@ mod tests {
         certificate.unwrap().pem()
     }
 
-    fn outcome(ca_bundle: Option<&Path>, variable: Option<&Path>) -> Result<(), String> {
-        let variable = variable.map(|path| path.as_os_str().to_owned());
-        trust_with(reqwest::Client::builder(), ca_bundle, variable)
+    fn named(path: &Path, named_by: &'static str) -> AuthorityFile {
+        let path = path.to_owned();
+        AuthorityFile { path, named_by }
+    }
+
+    fn outcome(path: &Path, named_by: &'static str) -> Result<(), String> {
+        trust(reqwest::Client::builder(), &[named(path, named_by)])
             .map(drop)
             .map_err(|error| format!("{error} | {}", error.hint().unwrap()))
     }
 
+    const NAMES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
+
     #[test]
-    fn a_file_of_certificates_is_taken_by_either_name() {
-        let bundle = file(&format!("# two of them\n{}\n{}", authority(), authority()));
-        assert_eq!(read(bundle.path(), VARIABLE).unwrap().len(), 2);
-        outcome(Some(bundle.path()), None).unwrap();
-        outcome(None, Some(bundle.path())).unwrap();
-        outcome(None, None).unwrap();
-        outcome(None, Some(Path::new(""))).unwrap();
+    fn files_of_both_names_are_trusted_and_the_platforms_besides() {
+        let two = file(&format!("# two of them\n{}\n{}", authority(), authority()));
+        let one = file(&authority());
+        let platform = || vec![Certificate::from_pem(authority().as_bytes()).unwrap()];
+        let count = |files: &[AuthorityFile]| besides_platform(files, platform).unwrap().len();
+        let [nix, ssl] = NAMES;
+        assert_eq!(count(&[]), 0, "the HTTP client finds the platform's");
+        assert_eq!(count(&[named(two.path(), nix)]), 2);
+        // This one the HTTP client reads in place of the platform's.
+        assert_eq!(count(&[named(two.path(), ssl)]), 2 + 1);
+        let both = [named(two.path(), nix), named(one.path(), ssl)];
+        assert_eq!(count(&both), 2 + 1 + 1);
     }
 
     #[test]
     fn an_oddity_among_authorities_is_passed_over() {
         let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let bundle = file(&format!("{odd}{}", authority()));
-        assert_eq!(read(bundle.path(), VARIABLE).unwrap().len(), 1);
+        assert_eq!(read(bundle.path(), NAMES[0]).unwrap().len(), 1);
     }
 
     #[test]
@@ -142,12 +181,9 @@ mod tests {
         let broken = file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         let missing = empty.path().with_extension("missing");
         for path in [empty.path(), broken.path(), &missing, Path::new("/")] {
-            for (bundle, variable, name) in [
-                (Some(path), None, "`NIX_SSL_CERT_FILE`"),
-                (None, Some(path), "`SSL_CERT_FILE`"),
-            ] {
-                let shown = outcome(bundle, variable).unwrap_err();
-                assert!(shown.contains(name), "{shown}");
+            for name in NAMES {
+                let shown = outcome(path, name).unwrap_err();
+                assert!(shown.contains(&format!("`{name}`")), "{shown}");
                 assert!(shown.contains(&path.display().to_string()), "{shown}");
             }
         }

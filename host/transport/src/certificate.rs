@@ -19,12 +19,15 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
+use fetchhost_credentials::leave_no_core_file;
 use fetchhost_policy::ClientCertificate;
 use reqwest::Identity;
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use crate::{failure, setup::SetupError};
 
@@ -96,10 +99,15 @@ pub(crate) fn identity(spec: &ClientCertificate) -> Result<Identity, SetupError>
         name: spec.name.clone(),
         problem,
     };
-    let mut pem = read(&spec.certificate, false).map_err(failed)?;
+    leave_no_core_file();
+    let certificate = read(&spec.certificate, false).map_err(failed)?;
+    let key = read(&spec.key, true).map_err(failed)?;
+    // In one piece, so that no copy of the key is left behind where it grew. The HTTP client keeps
+    // one of its own for as long as its connections.
+    let mut pem = Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.len()));
+    pem.extend_from_slice(&certificate);
     pem.push(b'\n');
-    // The HTTP client keeps its own copy for as long as its connections; ours is not worth wiping.
-    pem.extend(read(&spec.key, true).map_err(failed)?);
+    pem.extend_from_slice(&key);
     Identity::from_pem(&pem).map_err(|error| failed(unusable(spec, &error)))
 }
 
@@ -112,32 +120,90 @@ pub(crate) fn unusable(spec: &ClientCertificate, error: &reqwest::Error) -> Cert
     }
 }
 
-fn read(path: &Path, is_private: bool) -> Result<Vec<u8>, CertificateProblem> {
+fn read(path: &Path, is_private: bool) -> Result<Zeroizing<Vec<u8>>, CertificateProblem> {
     let unreadable = |error| CertificateProblem::Unreadable {
         path: path.to_owned(),
         error,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    // A pipe would wait for somebody to write into it.
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(unreadable)?;
     // Of the opened file, so that it cannot be exchanged between the check and the reading.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(unreadable(io::Error::other("it is not a file")));
     }
     if is_private {
-        let owner = metadata.uid();
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            let path = path.to_owned();
-            return Err(CertificateProblem::Owner { path, owner });
-        }
-        let mode = metadata.mode() & 0o7777;
-        if mode & OTHERS != 0 {
-            let path = path.to_owned();
-            return Err(CertificateProblem::Permissions { path, mode });
-        }
+        let user = rustix::process::geteuid().as_raw();
+        check_access(path, metadata.uid(), metadata.mode(), user)?;
     }
-    let mut content = Vec::new();
-    file.take(MAX_BYTES)
+    let most = MAX_BYTES.min(metadata.len()) + 1;
+    let mut content = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(most).unwrap_or_default(),
+    ));
+    file.take(MAX_BYTES + 1)
         .read_to_end(&mut content)
         .map_err(unreadable)?;
+    if content.len() as u64 > MAX_BYTES {
+        return Err(unreadable(io::Error::other("it is larger than 1 MiB")));
+    }
     Ok(content)
+}
+
+/// Whether a key of `owner` with this `mode` is safe in the eyes of `user`.
+fn check_access(path: &Path, owner: u32, mode: u32, user: u32) -> Result<(), CertificateProblem> {
+    let path = path.to_owned();
+    if owner != 0 && owner != user {
+        return Err(CertificateProblem::Owner { path, owner });
+    }
+    let mode = mode & 0o7777;
+    if mode & OTHERS != 0 {
+        return Err(CertificateProblem::Permissions { path, mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_belongs_to_the_user_or_root_and_is_open_to_nobody_else() {
+        let check = |owner, mode| check_access(Path::new("key.pem"), owner, mode, 1000);
+        check(1000, 0o100_600).unwrap();
+        check(0, 0o100_400).unwrap();
+        let problem = check(1001, 0o100_600).unwrap_err();
+        assert!(problem.to_string().contains("uid 1001"), "{problem}");
+        assert!(problem.hint().unwrap().contains("`chown` `key.pem`"));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            let problem = check(1000, 0o100_000 | mode).unwrap_err();
+            let refused = matches!(problem, CertificateProblem::Permissions { mode: told, .. } if told == mode);
+            assert!(refused, "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_refused_and_nobody_waits_for_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::Mode::from_raw_mode(0o600),
+        )
+        .unwrap();
+        let long = folder.path().join("long");
+        std::fs::write(&long, vec![b'x'; 1024 * 1024 + 1]).unwrap();
+        for (path, told) in [
+            (pipe, "not a file"),
+            (folder.path().to_owned(), "not a file"),
+            (long, "larger than 1 MiB"),
+        ] {
+            let problem = read(&path, false).unwrap_err().to_string();
+            assert!(problem.contains(told), "{problem}");
+        }
+    }
 }

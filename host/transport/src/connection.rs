@@ -27,15 +27,13 @@ use std::{
     error::Error as StdError,
     fmt, io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fetchhost_policy::{
-    AddressDenied, AddressRule, ClientCertificate, EnvironmentProxyError, Origin, Permit, Proxies,
-    Proxy,
+    AddressDenied, AddressRule, Broker, ClientCertificate, Origin, Permit, Proxies, Proxy,
 };
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -43,7 +41,7 @@ use reqwest::{
 };
 
 use crate::{
-    Settings, SetupError, TransportError, authorities, certificate, failure,
+    AuthorityFile, Settings, SetupError, TransportError, authorities, certificate, failure,
     proxy::{self, ProxyLookup},
 };
 
@@ -83,10 +81,22 @@ struct PoolKey {
     certificate: Option<ClientCertificate>,
 }
 
-/// A pool of connections, and the proxy that they go through.
+/// A request that needs a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Passage<'a> {
+    pub(crate) broker: &'a Broker,
+    pub(crate) permit: &'a Permit,
+    /// Some hop changed the origin, so that no credential goes along, whatever the permit says.
+    pub(crate) foreign: bool,
+    /// Some hop led here.
+    pub(crate) redirected: bool,
+}
+
+/// A pool of connections, the proxy that they go through, and what they show.
 pub(crate) struct Pool {
     pub(crate) http: reqwest::Client,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) certificate: Option<ClientCertificate>,
 }
 
 /// The pools of connections, each built when it is first needed.
@@ -94,10 +104,8 @@ pub(crate) struct Connections {
     lookup: Arc<dyn Lookup>,
     connect_timeout: Duration,
     user_agent: String,
-    ca_bundle: Option<PathBuf>,
-    /// What the caller says of proxies; else the environment is asked, once.
-    proxies: Option<Proxies>,
-    environment: OnceLock<Result<Proxies, EnvironmentProxyError>>,
+    authorities: Vec<AuthorityFile>,
+    proxies: Proxies,
     pools: Mutex<HashMap<PoolKey, reqwest::Client>>,
 }
 
@@ -107,23 +115,26 @@ impl Connections {
             lookup,
             connect_timeout: settings.connect_timeout,
             user_agent: settings.user_agent.clone(),
-            ca_bundle: settings.ca_bundle.clone(),
+            authorities: settings.authorities.clone(),
             proxies: settings.proxies.clone(),
-            environment: OnceLock::new(),
             pools: Mutex::default(),
         }
     }
 
-    /// The pool for `permit`, after the checks that need no name: of a host that is an address
-    /// itself, and of what a proxy may be given. `foreign`: some hop changed the origin, so that no
-    /// credential goes along, whatever the permit says.
-    pub(crate) fn pool_for(&self, permit: &Permit, foreign: bool) -> Result<Pool, TransportError> {
+    /// The pool for a request, after the checks that need no name: of a host that is an address
+    /// itself, and of what a proxy may be given.
+    pub(crate) fn pool_for(&self, hop: &Passage<'_>) -> Result<Pool, TransportError> {
+        let Passage {
+            permit, foreign, ..
+        } = *hop;
         let (rule, origin) = (permit.addresses(), permit.origin());
         check_literal(rule, origin)?;
-        let proxy = self.proxies()?.for_origin(origin).cloned();
-        if let Some(proxy) = &proxy {
-            proxy::check(permit, proxy, foreign)?;
+        let proxy = self.proxies.for_origin(origin).map_err(SetupError::from)?;
+        if let Some(proxy) = proxy {
+            proxy::check(hop, proxy, &self.proxies.named_by)
+                .map_err(TransportError::ProxyRefused)?;
         }
+        let proxy = proxy.cloned();
         let key = PoolKey {
             tls: origin.is_https()
                 || proxy
@@ -138,25 +149,46 @@ impl Connections {
                 .cloned(),
             proxy,
         };
-        let proxy = key.proxy.clone();
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(http) = pools.get(&key) {
-            let http = http.clone();
-            return Ok(Pool { http, proxy });
-        }
-        let http = self.build(&key, rule)?;
-        pools.insert(key, http.clone());
-        Ok(Pool { http, proxy })
+        let (proxy, certificate) = (key.proxy.clone(), key.certificate.clone());
+        let known = self.pools().get(&key).cloned();
+        let http = match known {
+            Some(http) => http,
+            // Files are read for it, so nobody else waits meanwhile. Of two that are built at once the
+            // first one stays, so that its connections are shared.
+            None => {
+                let built = self.build(&key, rule)?;
+                self.pools().entry(key).or_insert(built).clone()
+            }
+        };
+        Ok(Pool {
+            http,
+            proxy,
+            certificate,
+        })
     }
 
-    fn proxies(&self) -> Result<&Proxies, SetupError> {
-        if let Some(proxies) = &self.proxies {
-            return Ok(proxies);
-        }
-        self.environment
-            .get_or_init(|| Proxies::from_environment(|name| std::env::var(name).ok()))
-            .as_ref()
-            .map_err(|error| error.clone().into())
+    fn pools(&self) -> MutexGuard<'_, HashMap<PoolKey, reqwest::Client>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The failure of a request that got no answer from `pool`.
+    pub(crate) fn failure(
+        &self,
+        error: reqwest::Error,
+        origin: &Origin,
+        pool: &Pool,
+    ) -> TransportError {
+        failure::of_request(
+            error,
+            &failure::Circumstances {
+                origin,
+                proxy: pool.proxy.as_ref(),
+                certificate: pool.certificate.as_ref(),
+                proxies_named_by: &self.proxies.named_by,
+                authorities: &self.authorities,
+                connect_timeout: self.connect_timeout,
+            },
+        )
     }
 
     fn build(&self, key: &PoolKey, rule: AddressRule) -> Result<reqwest::Client, TransportError> {
@@ -169,6 +201,8 @@ impl Connections {
             .connect_timeout(self.connect_timeout)
             .redirect(redirect::Policy::none())
             .referer(false)
+            // What is tried again is decided in `retry.rs`, and each try is in the journal.
+            .retry(reqwest::retry::never())
             // Not the HTTP client's own reading of the environment.
             .no_proxy();
         builder = match &key.proxy {
@@ -181,7 +215,7 @@ impl Connections {
                 .proxy(proxy::configured(proxy).map_err(broken)?),
         };
         builder = if key.tls {
-            authorities::trust(builder, self.ca_bundle.as_deref())?
+            authorities::trust(builder, &self.authorities)?
         } else {
             builder.tls_certs_only([])
         };

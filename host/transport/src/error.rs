@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use fetchhost_credentials::CredentialError;
-use fetchhost_policy::{AddressDenied, CredentialName, Denial, Origin};
+use fetchhost_policy::{AddressDenied, CredentialName, Denial, Origin, ProxySource};
 
 use crate::{ProxyRefusal, SetupError, failure};
 
@@ -33,7 +33,7 @@ pub enum TransportError {
     Setup(#[from] SetupError),
     /// The request may not go through the proxy that is in force for it.
     #[error(transparent)]
-    ProxyRefused(#[from] ProxyRefusal),
+    ProxyRefused(Box<ProxyRefusal>),
     /// The proxy did not open the connection.
     #[error("the proxy `{proxy}` does not lead to `{origin}`: {detail}")]
     Proxy {
@@ -41,6 +41,10 @@ pub enum TransportError {
         proxy: String,
         /// Where to.
         origin: Origin,
+        /// What kind of trouble it is.
+        problem: ProxyProblem,
+        /// Where the proxy is named.
+        named_by: Box<ProxySource>,
         /// What the system or the proxy said.
         detail: String,
     },
@@ -75,6 +79,8 @@ pub enum TransportError {
         problem: TlsProblem,
         /// What TLS said.
         detail: String,
+        /// What the user can do about it.
+        hint: String,
     },
     /// Something took too long.
     #[error("`{origin}`: {}", failure::timed_out(*.stage, *.after))]
@@ -219,8 +225,46 @@ pub enum TlsProblem {
     OutOfDate,
     /// The certificate is for another name or address.
     OtherHost,
+    /// The server wants a client certificate, or not the one that it was shown.
+    ClientCertificate,
     /// Any other trouble; most often the server speaks no TLS.
     Other,
+}
+
+/// Why a proxy did not lead to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProblem {
+    /// It wants a user name and a password, or others.
+    Authorization,
+    /// Its own certificate, or its TLS, is not acceptable.
+    Tls(TlsProblem),
+    /// It said no, broke off, took too long or has no address right now: another try may help.
+    Passing,
+    /// There is no way to it.
+    Unreachable,
+}
+
+impl ProxyProblem {
+    fn hint(self, origin: &Origin, named_by: &ProxySource) -> String {
+        let directly = named_by.how_to_except(&origin.host());
+        match (self, named_by) {
+            (Self::Authorization, ProxySource::Environment) => String::from(
+                "write user name and password into its variable: `https_proxy=http://USER:PASSWORD@HOST:PORT`",
+            ),
+            (Self::Authorization, ProxySource::Configuration(place)) => format!(
+                "remove `[proxy]` at {place} and name the proxy in the environment, with user name and password: `https_proxy=http://USER:PASSWORD@HOST:PORT`"
+            ),
+            (Self::Tls(TlsProblem::UnknownAuthority), _) => format!(
+                "if the proxy uses a private certificate authority, name its certificates in `SSL_CERT_FILE`; or {directly}"
+            ),
+            (_, ProxySource::Environment) => {
+                format!("check `https_proxy` and `http_proxy`, or {directly}")
+            }
+            (_, ProxySource::Configuration(place)) => {
+                format!("check `[proxy]` at {place}, or {directly}")
+            }
+        }
+    }
 }
 
 /// Why a broken body was not continued.
@@ -276,13 +320,16 @@ impl TransportError {
             Self::Credential(error) => error.hint(),
             Self::Setup(error) => error.hint(),
             Self::ProxyRefused(refusal) => Some(refusal.hint()),
-            Self::Proxy { detail, .. } => Some(proxy_hint(detail)),
+            Self::Proxy {
+                origin,
+                problem,
+                named_by,
+                ..
+            } => Some(problem.hint(origin, named_by)),
             Self::Connect { .. } | Self::Resolve { .. } => Some(String::from(
                 "check the host in the URL, and that this machine can reach it",
             )),
-            Self::Tls {
-                origin, problem, ..
-            } => Some(tls_hint(origin, *problem)),
+            Self::Tls { hint, .. } => Some(hint.clone()),
             Self::LoginRedirect { credential, .. } => Some(match credential {
                 Some(name) => format!(
                     "credential `{name}` may have expired or lack a scope: renew it at the server"
@@ -298,32 +345,6 @@ impl TransportError {
             _ => None,
         }
     }
-}
-
-fn tls_hint(origin: &Origin, problem: TlsProblem) -> String {
-    match problem {
-        TlsProblem::UnknownAuthority => String::from(
-            "if the server uses a private certificate authority, name its certificates in `SSL_CERT_FILE`",
-        ),
-        TlsProblem::OutOfDate => String::from(
-            "the server's certificate is out of date, or the clock of this machine is wrong",
-        ),
-        TlsProblem::OtherHost => {
-            format!(
-                "the certificate belongs to another host than `{}`",
-                origin.host()
-            )
-        }
-        TlsProblem::Other => format!("check that `{origin}` serves https on this port"),
-    }
-}
-
-fn proxy_hint(detail: &str) -> String {
-    String::from(if detail.contains("authorization") {
-        "write user name and password into its URL: `http://USER:PASSWORD@HOST:PORT`"
-    } else {
-        "check `https_proxy` and `http_proxy`, or `[proxy]` of `config.toml`; `no_proxy` lists what is reached directly"
-    })
 }
 
 fn login_message(url: &str, target: &str, credential: Option<&CredentialName>) -> String {

@@ -11,7 +11,8 @@ use http::HeaderMap;
 use url::Url;
 
 use crate::{
-    Client, Contact, Sent, Stage, TransportError, failure, headers, redirect, resume::Rest, retry,
+    Client, Contact, ProxyProblem, Sent, Stage, TransportError, connection::Passage, headers,
+    redirect, resume::Rest, retry,
 };
 
 /// A small body is read to its end so that its connection can be used again; a larger one is not
@@ -184,7 +185,12 @@ impl Client {
     ) -> Result<reqwest::Response, TransportError> {
         let settings = &self.shared.settings;
         let foreign = hop.is_some_and(|hop| hop.foreign);
-        let pool = self.shared.connections.pool_for(permit, foreign)?;
+        let pool = self.shared.connections.pool_for(&Passage {
+            broker: &request.broker,
+            permit,
+            foreign,
+            redirected: hop.is_some(),
+        })?;
         let mut headers = headers::for_hop(&request.headers, foreign, body.is_some(), rest);
         let credential =
             headers::attach_credential(&mut headers, permit, foreign, &self.shared.keyring).await?;
@@ -207,6 +213,7 @@ impl Client {
             url: shown.to_string(),
             credential,
             header_name: header_name.map(|name| name.as_str().to_owned()),
+            certificate: pool.certificate.as_ref().map(|spec| spec.name.clone()),
             status: None,
             redirected_from: hop.map(|hop| hop.from.clone()),
         });
@@ -220,21 +227,24 @@ impl Client {
             )
             .await?
             .map_err(|error| {
-                failure::of_request(
-                    error,
-                    permit.origin(),
-                    pool.proxy.as_ref(),
-                    settings.connect_timeout,
-                )
+                self.shared
+                    .connections
+                    .failure(error, permit.origin(), &pool)
             })?;
         let status = response.status().as_u16();
         self.journal.answered(number, status);
         tracing::debug!(url = %shown, status, "answered");
         // Only a proxy says so, and beside an unencrypted request it does so in the origin's place.
-        if let Some(proxy) = pool.proxy.filter(|_| status == 407) {
+        // Out of a tunnel it is the origin's answer.
+        if status == 407
+            && !permit.origin().is_https()
+            && let Some(proxy) = pool.proxy
+        {
             return Err(TransportError::Proxy {
                 proxy: proxy.to_string(),
                 origin: permit.origin().clone(),
+                problem: ProxyProblem::Authorization,
+                named_by: Box::new(self.shared.settings.proxies.named_by.clone()),
                 detail: String::from("proxy authorization required"),
             });
         }
@@ -289,7 +299,8 @@ pub(crate) struct Deadline(Option<(Instant, Duration)>);
 impl Deadline {
     /// A deadline `total` from now.
     pub(crate) fn after(total: Option<Duration>) -> Self {
-        Self(total.map(|total| (Instant::now() + total, total)))
+        // A total beyond what a clock can hold bounds nothing.
+        Self(total.and_then(|total| Some((Instant::now().checked_add(total)?, total))))
     }
 
     /// Runs `work` for at most `limit` and not beyond the deadline. Running out of the one or the

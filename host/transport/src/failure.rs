@@ -5,26 +5,45 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use fetchhost_policy::{Origin, Proxy, printable};
+use fetchhost_policy::{
+    CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate, Origin, Proxy, ProxySource, printable,
+};
 
-use crate::{Stage, TlsProblem, TransportError, connection::LookupError, error::Seconds};
+use crate::{
+    AuthorityFile, ProxyProblem, Stage, TlsProblem, TransportError, connection::LookupError,
+    error::Seconds, retry,
+};
+
+/// What is known of a connection that failed.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) proxy: Option<&'a Proxy>,
+    /// Where proxies are named.
+    pub(crate) proxies_named_by: &'a ProxySource,
+    /// What would be shown to a server that asks.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
+    pub(crate) authorities: &'a [AuthorityFile],
+    pub(crate) connect_timeout: Duration,
+}
 
 /// The error of a request that got no answer.
-pub(crate) fn of_request(
-    error: reqwest::Error,
-    origin: &Origin,
-    proxy: Option<&Proxy>,
-    connect_timeout: Duration,
-) -> TransportError {
+pub(crate) fn of_request(error: reqwest::Error, about: &Circumstances<'_>) -> TransportError {
     let error = error.without_url();
     let detail = describe(&error);
-    if let Some(proxy) = proxy
-        && !error.is_timeout()
-        && is_proxys_fault(&error, origin)
+    let origin = about.origin.clone();
+    if let Some(proxy) = about.proxy
+        && let Some(problem) = proxy_problem(&error, &origin, &detail)
     {
+        let detail = if error.is_timeout() {
+            timed_out(Stage::Connecting, about.connect_timeout)
+        } else {
+            detail
+        };
         return TransportError::Proxy {
             proxy: proxy.to_string(),
-            origin: origin.clone(),
+            origin,
+            problem,
+            named_by: Box::new(about.proxies_named_by.clone()),
             detail,
         };
     }
@@ -41,12 +60,13 @@ pub(crate) fn of_request(
             },
         };
     }
-    let origin = origin.clone();
     if let Some(tls) = cause::<rustls::Error>(&error) {
+        let problem = tls_problem(tls);
         return TransportError::Tls {
             origin,
-            problem: tls_problem(tls),
+            problem,
             detail,
+            hint: tls_hint(problem, about),
         };
     }
     if error.is_connect() {
@@ -54,7 +74,7 @@ pub(crate) fn of_request(
             return TransportError::Timeout {
                 origin,
                 stage: Stage::Connecting,
-                after: connect_timeout,
+                after: about.connect_timeout,
             };
         }
         return TransportError::Connect { origin, detail };
@@ -65,24 +85,50 @@ pub(crate) fn of_request(
     TransportError::Protocol { origin, detail }
 }
 
-/// Whether a request through a proxy failed before there was a connection to the origin.
-fn is_proxys_fault(error: &reqwest::Error, origin: &Origin) -> bool {
-    // The type is private; the tests of this crate notice when its text changes.
+/// What is wrong with the proxy, when a request through it failed before there was a connection to
+/// the origin.
+fn proxy_problem(error: &reqwest::Error, origin: &Origin, detail: &str) -> Option<ProxyProblem> {
+    let tunnel = tunnel_problem(error);
+    let tls = cause::<rustls::Error>(error);
+    // Without a tunnel any TLS is with the proxy; within one it is with the origin.
+    if tunnel.is_none() && !(error.is_connect() && (!origin.is_https() || tls.is_none())) {
+        return None;
+    }
+    Some(if let Some(tls) = tls {
+        ProxyProblem::Tls(tls_problem(tls))
+    } else if cause::<LookupError>(error).is_some() {
+        match retry::name_may_be_found_later(detail) {
+            true => ProxyProblem::Passing,
+            false => ProxyProblem::Unreachable,
+        }
+    } else if error.is_timeout() {
+        ProxyProblem::Passing
+    } else {
+        tunnel.unwrap_or(ProxyProblem::Unreachable)
+    })
+}
+
+/// What the HTTP client says of a tunnel that was not opened. Its type is private; the tests of this
+/// crate notice when its texts change.
+fn tunnel_problem(error: &reqwest::Error) -> Option<ProxyProblem> {
     let mut current: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = current {
-        if error.to_string().starts_with("tunnel error: ") {
-            return true;
+        if let Some(said) = error.to_string().strip_prefix("tunnel error: ") {
+            return Some(match said {
+                "proxy authorization required" => ProxyProblem::Authorization,
+                "failed to create underlying connection" => ProxyProblem::Unreachable,
+                _ => ProxyProblem::Passing,
+            });
         }
         current = error.source();
     }
-    // Without a tunnel any TLS is with the proxy; within one it is with the origin.
-    error.is_connect() && (!origin.is_https() || cause::<rustls::Error>(error).is_none())
+    None
 }
 
 fn tls_problem(error: &rustls::Error) -> TlsProblem {
-    use rustls::CertificateError as Wrong;
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
     match error {
-        rustls::Error::InvalidCertificate(wrong) => match wrong {
+        Error::InvalidCertificate(wrong) => match wrong {
             // A bad signature: an authority of the same name as a trusted one, with another key.
             Wrong::UnknownIssuer | Wrong::BadSignature => TlsProblem::UnknownAuthority,
             Wrong::Expired
@@ -92,7 +138,58 @@ fn tls_problem(error: &rustls::Error) -> TlsProblem {
             Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => TlsProblem::OtherHost,
             _ => TlsProblem::Other,
         },
+        // What a server says of our certificate, or of there being none.
+        Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure,
+        ) => TlsProblem::ClientCertificate,
         _ => TlsProblem::Other,
+    }
+}
+
+fn tls_hint(problem: TlsProblem, about: &Circumstances<'_>) -> String {
+    let origin = about.origin;
+    match problem {
+        TlsProblem::UnknownAuthority => match about.authorities.first() {
+            Some(file) => format!(
+                "if the server uses a private certificate authority, add its certificate to `{}`, which `{}` names",
+                file.path.display(),
+                file.named_by
+            ),
+            None => String::from(
+                "if the server uses a private certificate authority, name its certificates in `SSL_CERT_FILE`",
+            ),
+        },
+        TlsProblem::OutOfDate => String::from(
+            "the server's certificate is out of date, or the clock of this machine is wrong",
+        ),
+        TlsProblem::OtherHost => format!(
+            "the certificate belongs to another host than `{}`",
+            origin.host()
+        ),
+        TlsProblem::ClientCertificate => client_certificate_hint(origin, about.certificate),
+        TlsProblem::Other => format!("check that `{origin}` serves https on this port"),
+    }
+}
+
+fn client_certificate_hint(origin: &Origin, shown: Option<&ClientCertificate>) -> String {
+    match shown {
+        Some(spec) => format!(
+            "the server does not accept client certificate `{}`, `{}`: check that it is not out of date and that the server knows its authority",
+            spec.name,
+            spec.certificate.display()
+        ),
+        None => format!(
+            "the server wants a client certificate, most likely: add this to `config.toml`\n\n  [credential.NAME]\n  source = {{ client-certificate = {{ certificate = \"PATH\", key = \"PATH\" }} }}\n  scheme = \"{CERTIFICATE_SCHEME}\"\n  origins = [\"{origin}\"]\n\nand this to the grant for `{origin}`\n\n  credentials = {{ {CERTIFICATE_SLOT} = \"NAME\" }}"
+        ),
     }
 }
 
@@ -120,7 +217,10 @@ fn is_broken_connection(error: &reqwest::Error) -> bool {
     let closed = cause::<hyper::Error>(error).is_some_and(|error| {
         error.is_incomplete_message() || error.is_closed() || error.is_canceled()
     });
-    closed || cause::<io::Error>(error).is_some()
+    // Ended by the server, as opposed to by us for what it sent.
+    let ended = cause::<h2::Error>(error)
+        .is_some_and(|error| error.is_io() || (error.is_remote() && !error.is_library()));
+    closed || ended || cause::<io::Error>(error).is_some()
 }
 
 /// The first cause of type `E`, also when it is wrapped in an I/O error.

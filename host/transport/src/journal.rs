@@ -17,6 +17,8 @@ pub struct Contact {
     pub credential: Option<CredentialName>,
     /// The name of the header that the credential went in.
     pub header_name: Option<String>,
+    /// The client certificate that the connection showed to whoever asked for one.
+    pub certificate: Option<CredentialName>,
     /// The status of the answer; `None` when there was none.
     pub status: Option<u16>,
     /// The origin that redirected here.

@@ -41,13 +41,14 @@ mod retry;
 mod settings;
 mod setup;
 
+pub use authorities::AuthorityFile;
 pub use certificate::CertificateProblem;
 pub use client::{Client, Outgoing};
 pub use connection::{Lookup, SystemLookup};
-pub use error::{Category, NotContinued, Stage, TlsProblem, TransportError};
+pub use error::{Category, NotContinued, ProxyProblem, Stage, TlsProblem, TransportError};
 pub use headers::Sent;
 pub use journal::Contact;
-pub use proxy::ProxyRefusal;
+pub use proxy::{ProxyRefusal, ProxyRefusalReason};
 pub use response::Response;
 pub use settings::Settings;
 pub use setup::SetupError;

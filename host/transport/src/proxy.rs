@@ -8,7 +8,8 @@
 //! | origin granted by a wildcard only | refused: the proxy would look the name up, and its address is checked by nobody |
 //! | `https` | `CONNECT`; the proxy sees host and port, TLS is with the origin |
 //! | `http` without a credential | sent to the proxy, which can read and change it |
-//! | `http` with a credential | refused |
+//! | `http` with a credential, or with a query that is one | refused |
+//! | `https` to an IPv6 address | refused: the HTTP client cannot |
 //! | with a client certificate, proxy `https://` | refused; see `certificate.rs` |
 //!
 //! The proxy's user name and password travel in `Proxy-Authorization`, in the `CONNECT` for `https`
@@ -17,104 +18,152 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use fetchhost_policy::{CredentialName, Origin, Permit, Proxy};
+use fetchhost_credentials::leave_no_core_file;
+use fetchhost_policy::{CredentialName, Denial, Origin, Proxy, ProxySource};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
-use crate::connection::{Lookup, LookupError};
+use crate::connection::{Lookup, LookupError, Passage};
 
-/// A request that no proxy may be given.
+/// A request that the proxy in force for it may not be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyRefusal {
-    /// The origin is granted by a wildcard only.
-    #[error(
-        "`{origin}` is granted by a wildcard, and the proxy `{proxy}` would connect to whatever address its name has"
-    )]
-    NotNamed {
-        /// Where to.
-        origin: Origin,
-        /// The proxy, without its login.
-        proxy: String,
-    },
-    /// A credential that the proxy could read.
-    #[error("credential `{credential}` for `{origin}` would pass the proxy `{proxy}` unencrypted")]
-    Readable {
-        /// Where to.
-        origin: Origin,
-        /// The proxy, without its login.
-        proxy: String,
-        /// Which credential.
-        credential: CredentialName,
-    },
-    /// A client certificate that the proxy would be shown.
-    #[error(
-        "client certificate `{credential}` for `{origin}` would be shown to the proxy `{proxy}`"
-    )]
-    Shown {
-        /// Where to.
-        origin: Origin,
-        /// The proxy, without its login.
-        proxy: String,
-        /// Which credential.
-        credential: CredentialName,
-    },
+#[error("{}", .reason.message(.origin, .proxy))]
+pub struct ProxyRefusal {
+    /// Where to.
+    pub origin: Origin,
+    /// The proxy, without its login.
+    pub proxy: String,
+    /// Where the proxy is named.
+    pub named_by: ProxySource,
+    /// Why not.
+    pub reason: ProxyRefusalReason,
 }
 
-impl ProxyRefusal {
-    pub(crate) fn hint(&self) -> String {
+/// Why a proxy may not be given a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyRefusalReason {
+    /// The origin is granted by a wildcard only. With what would name it.
+    NotNamed(Denial),
+    /// A credential that the proxy could read.
+    Readable(CredentialName),
+    /// A query that is a credential, which the proxy could read.
+    Presigned,
+    /// A client certificate that the proxy would be shown.
+    Shown(CredentialName),
+    /// TLS with an address of IP version 6, to which the HTTP client opens no tunnel.
+    Ipv6,
+}
+
+impl ProxyRefusalReason {
+    fn message(&self, origin: &Origin, proxy: &str) -> String {
         match self {
-            Self::NotNamed { origin, .. } => format!(
-                "write `{origin}` itself into the grant or `--allow`, or add `{}` to `no_proxy` to reach it directly",
-                origin.host()
+            Self::NotNamed(_) => format!(
+                "`{origin}` is granted by a wildcard, and the proxy `{proxy}` would connect to whatever address its name has"
             ),
-            Self::Readable { origin, .. } => format!(
-                "use `https`, or add `{}` to `no_proxy` to reach it directly",
-                origin.host()
+            Self::Readable(name) => format!(
+                "credential `{name}` for `{origin}` would pass the proxy `{proxy}` unencrypted"
             ),
-            Self::Shown { origin, .. } => format!(
-                "use an `http://` proxy, which tunnels TLS as it is, or add `{}` to `no_proxy`",
-                origin.host()
+            Self::Presigned => format!(
+                "the query for `{origin}` is a credential and would pass the proxy `{proxy}` unencrypted"
+            ),
+            Self::Shown(name) => format!(
+                "client certificate `{name}` for `{origin}` would be shown to the proxy `{proxy}`"
+            ),
+            Self::Ipv6 => format!(
+                "`{origin}` is an address of IP version 6, and through the proxy `{proxy}` no tunnel is opened to one"
             ),
         }
     }
 }
 
-/// Whether `permit` may go through `proxy`, with or without its credential: judged before anything
-/// is resolved or read.
-pub(crate) fn check(permit: &Permit, proxy: &Proxy, foreign: bool) -> Result<(), ProxyRefusal> {
-    let origin = permit.origin().clone();
-    let shown = proxy.to_string();
-    if !permit.is_named_exactly() {
-        return Err(ProxyRefusal::NotNamed {
-            origin,
-            proxy: shown,
-        });
+impl ProxyRefusal {
+    pub(crate) fn hint(&self) -> String {
+        let directly = self.named_by.how_to_except(&self.origin.host());
+        match &self.reason {
+            ProxyRefusalReason::NotNamed(denial) => match denial.hint() {
+                Some(hint) => format!("{hint}\n\nor {directly}"),
+                None => directly,
+            },
+            ProxyRefusalReason::Readable(_) | ProxyRefusalReason::Presigned => {
+                format!("use `https`, or {directly}")
+            }
+            ProxyRefusalReason::Shown(_) => {
+                format!("use an `http://` proxy, which tunnels TLS as it is, or {directly}")
+            }
+            ProxyRefusalReason::Ipv6 => format!("use a name for it, or {directly}"),
+        }
     }
-    if let Some(credential) = permit.credential().filter(|_| !foreign)
-        && !origin.is_https()
-    {
-        return Err(ProxyRefusal::Readable {
-            origin,
-            proxy: shown,
-            credential: credential.name.clone(),
-        });
+}
+
+/// Parts of a query that are a credential, in lower case: presigned requests and tokens.
+const SIGNATURES: [&str; 9] = [
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-goog-signature",
+    "signature",
+    "sig",
+    "access_token",
+    "private_token",
+    "job_token",
+    "token",
+];
+
+/// Whether the query of `url` is a credential: whatever a redirect gave is taken for one.
+fn is_presigned(url: &Url, redirected: bool) -> bool {
+    if redirected {
+        return url.query().is_some_and(|query| !query.is_empty());
     }
-    if let Some(certificate) = permit.certificate().filter(|_| !foreign)
-        && proxy.origin().is_https()
-    {
-        return Err(ProxyRefusal::Shown {
-            origin,
-            proxy: shown,
-            credential: certificate.name.clone(),
-        });
-    }
-    Ok(())
+    url.query_pairs()
+        .any(|(name, _)| SIGNATURES.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+/// Whether the request of `hop` may go through `proxy`: judged before anything is resolved or read.
+pub(crate) fn check(
+    hop: &Passage<'_>,
+    proxy: &Proxy,
+    named_by: &ProxySource,
+) -> Result<(), Box<ProxyRefusal>> {
+    let Passage {
+        broker,
+        permit,
+        foreign,
+        redirected,
+    } = *hop;
+    let origin = permit.origin();
+    let is_own = |_: &&CredentialName| !foreign;
+    let credential = permit.credential().map(|spec| &spec.name).filter(is_own);
+    let certificate = permit.certificate().map(|spec| &spec.name).filter(is_own);
+    let reason = if !permit.is_named_exactly() {
+        ProxyRefusalReason::NotNamed(broker.refuse_unnamed(permit))
+    } else if origin.is_https() {
+        match certificate {
+            Some(name) if proxy.origin().is_https() => ProxyRefusalReason::Shown(name.clone()),
+            _ if origin.ip().is_some_and(|address| address.is_ipv6()) => ProxyRefusalReason::Ipv6,
+            _ => return Ok(()),
+        }
+    } else if let Some(name) = credential {
+        ProxyRefusalReason::Readable(name.clone())
+    } else if is_presigned(permit.url(), redirected) {
+        ProxyRefusalReason::Presigned
+    } else {
+        return Ok(());
+    };
+    Err(Box::new(ProxyRefusal {
+        origin: origin.clone(),
+        proxy: proxy.to_string(),
+        named_by: named_by.clone(),
+        reason,
+    }))
 }
 
 /// The proxy as the HTTP client wants it: for every request of its pool.
 pub(crate) fn configured(proxy: &Proxy) -> reqwest::Result<reqwest::Proxy> {
     let configured = reqwest::Proxy::all(proxy.origin().to_string())?;
     Ok(match proxy.login() {
-        Some((user, password)) => configured.basic_auth(user, password),
+        Some((user, password)) => {
+            leave_no_core_file();
+            configured.basic_auth(user, password)
+        }
         None => configured,
     })
 }
@@ -138,5 +187,31 @@ impl Resolve for ProxyLookup {
             let addresses = found.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_that_are_credentials_are_known_by_their_names_or_by_the_redirect() {
+        let presigned = |text: &str, redirected| is_presigned(&text.parse().unwrap(), redirected);
+        for query in [
+            "a=1&X-Amz-Signature=x",
+            "x-amz-signature=x",
+            "X-Goog-Signature=x",
+            "sv=1&sig=x",
+            "Expires=1&Signature=x",
+            "private_token=x",
+            "%73ig=x",
+        ] {
+            assert!(presigned(&format!("http://a/x?{query}"), false), "{query}");
+        }
+        for url in ["http://a/sig", "http://a/?ref=sig", "http://a/?signed=1"] {
+            assert!(!presigned(url, false), "{url}");
+        }
+        assert!(presigned("http://a/?ref=1", true));
+        assert!(!presigned("http://a/?", true));
     }
 }

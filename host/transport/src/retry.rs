@@ -8,7 +8,7 @@ use http::{
     header::{DATE, RETRY_AFTER},
 };
 
-use crate::{Settings, Stage, TransportError};
+use crate::{ProxyProblem, Settings, Stage, TransportError};
 
 /// Whether a request answered with `status` is worth another try.
 ///
@@ -30,10 +30,12 @@ pub(crate) fn error_is_temporary(error: &TransportError, method: Method) -> bool
             stage: Stage::Connecting,
             ..
         } => true,
-        // What the resolvers of glibc and musl say when the fault may pass.
-        TransportError::Resolve { detail, .. } => {
-            detail.contains("Temporary failure") || detail.contains("Try again")
-        }
+        TransportError::Resolve { detail, .. } => name_may_be_found_later(detail),
+        // Nothing was sent to the origin yet, whatever the method.
+        TransportError::Proxy {
+            problem: ProxyProblem::Passing,
+            ..
+        } => true,
         TransportError::Reset { .. }
         | TransportError::Timeout {
             stage: Stage::FirstByte,
@@ -41,6 +43,11 @@ pub(crate) fn error_is_temporary(error: &TransportError, method: Method) -> bool
         } => is_idempotent(method),
         _ => false,
     }
+}
+
+/// Whether a resolver's `detail` is what those of glibc and musl say when the fault may pass.
+pub(crate) fn name_may_be_found_later(detail: &str) -> bool {
+    detail.contains("Temporary failure") || detail.contains("Try again")
 }
 
 fn is_idempotent(method: Method) -> bool {

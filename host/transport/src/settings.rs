@@ -1,8 +1,10 @@
 //! The numbers that a transfer is bounded by.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use fetchhost_policy::Proxies;
+
+use crate::AuthorityFile;
 
 /// Timeouts, retries and the name that the client gives itself.
 ///
@@ -32,12 +34,10 @@ pub struct Settings {
     pub max_retry_after: Duration,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// A PEM file with the only certificate authorities to trust, as Nix reads
-    /// `NIX_SSL_CERT_FILE`. `None`: the platform's, or those of `SSL_CERT_FILE`.
-    pub ca_bundle: Option<PathBuf>,
-    /// The proxies of the configuration. `None`: those that the process's environment names
-    /// (`https_proxy` and its like), read when the first connection is made.
-    pub proxies: Option<Proxies>,
+    /// Files of certificate authorities to trust besides the platform's.
+    pub authorities: Vec<AuthorityFile>,
+    /// The proxies in force, of the configuration or of the user's environment.
+    pub proxies: Proxies,
 }
 
 impl Default for Settings {
@@ -53,8 +53,8 @@ impl Default for Settings {
             max_backoff: Duration::from_secs(10),
             max_retry_after: Duration::from_secs(60),
             user_agent: concat!("nix-fetchhost/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ca_bundle: None,
-            proxies: None,
+            authorities: Vec::new(),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum SetupError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A proxy of the environment.
+    /// What the environment says of proxies.
     #[error(transparent)]
     Proxy(#[from] EnvironmentProxyError),
     /// A client certificate.
@@ -39,10 +39,10 @@ impl SetupError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Authorities { named_by, .. } => Some(format!(
-                "let `{named_by}` name a PEM file of certificates, or unset it to trust the platform's authorities"
+                "let `{named_by}` name a PEM file of certificates, or unset it to trust the platform's authorities alone"
             )),
             Self::Proxy(error) => Some(format!(
-                "correct `{}`, or write the proxy into `[proxy]` of `config.toml`, which wins",
+                "correct `{}`, or write `[proxy]` into `config.toml`, which wins",
                 error.variable
             )),
             Self::Certificate { problem, .. } => problem.hint(),

@@ -66,6 +66,14 @@ pub enum PolicyError {
         /// The credentials that are configured.
         known: Vec<CredentialName>,
     },
+    /// A client certificate, which no slot of a module takes.
+    #[error("`{name}` is a client certificate, which `--credential` cannot give")]
+    IsCertificate {
+        /// The credential.
+        name: CredentialName,
+        /// What to write to have it shown.
+        grant: Option<String>,
+    },
     /// A configured credential that is for other origins.
     #[error("credential `{name}` is not for `{origin}`")]
     NotForOrigin {
@@ -130,6 +138,7 @@ impl PolicyError {
                     listed(known)
                 ),
             }),
+            Self::IsCertificate { grant, .. } => grant.clone(),
             Self::NotForOrigin { name, origin } => Some(format!(
                 "add `\"{origin}\"` to `origins` of `[credential.{name}]` in `config.toml` if it may receive the credential"
             )),
@@ -188,6 +197,19 @@ pub(super) fn consent<'a>(
 impl Broker {
     pub(super) fn bind(&self, credential: &ArgvCredential) -> Result<Binding, PolicyError> {
         let slot = &credential.slot;
+        if let ArgvSource::Configured(name) = &credential.source
+            && let Some(spec) = self.certificates.get(name)
+        {
+            let meant = self.origin_to_bind(credential).ok();
+            let origin = meant
+                .as_ref()
+                .filter(|origin| spec.is_for(origin))
+                .or(spec.origins.first());
+            return Err(PolicyError::IsCertificate {
+                name: name.clone(),
+                grant: origin.map(|origin| self.certificate_lines(spec, origin)),
+            });
+        }
         let description = self
             .slots
             .get(slot)

@@ -16,20 +16,25 @@ impl Broker {
         method: Method,
         target: &Target,
     ) -> Option<Arc<ClientCertificate>> {
-        let (grant, pattern) = self.winner(&target.origin)?;
-        let way = Way::Config(grant, pattern);
-        if !way.permits_method(method) || !way.permits_path(&target.path) {
-            return None;
-        }
-        let name = grant
+        let (way, certificate) = self.configured_certificate(&target.origin)?;
+        (way.permits_method(method) && way.permits_path(&target.path))
+            .then(|| Arc::clone(certificate))
+    }
+
+    /// The client certificate of the grant for `origin`, and that grant.
+    pub(super) fn configured_certificate(
+        &self,
+        origin: &Origin,
+    ) -> Option<(Way<'_>, &Arc<ClientCertificate>)> {
+        let (grant, pattern) = self.winner(origin)?;
+        let (_, name) = grant
             .credentials
             .iter()
-            .find(|(slot, _)| slot.as_str() == CERTIFICATE_SLOT)
-            .map(|(_, name)| name)?;
-        self.certificates
-            .get(name)
-            .filter(|spec| spec.is_for(&target.origin))
-            .cloned()
+            .find(|(slot, _)| slot.as_str() == CERTIFICATE_SLOT)?;
+        let certificate = self.certificates.get(name)?;
+        certificate
+            .is_for(origin)
+            .then_some((Way::Config(grant, pattern), certificate))
     }
 
     /// Whether `origin` itself is written anywhere that a request which started

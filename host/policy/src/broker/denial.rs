@@ -60,9 +60,24 @@ pub enum DenialKind {
     Credential,
     /// The origin is an address that may not be connected to.
     Address,
+    /// A proxy would connect to an origin that is written as a wildcard only.
+    Proxy,
 }
 
 impl Lines {
+    /// What to do with the lines, and the lines.
+    pub(super) fn text(&self) -> String {
+        let indented: Vec<String> = self
+            .toml
+            .lines()
+            .map(|line| match line {
+                "" => String::new(),
+                line => format!("  {line}"),
+            })
+            .collect();
+        format!("{}\n\n{}", self.action(), indented.join("\n"))
+    }
+
     fn action(&self) -> String {
         match (&self.replaces, &self.locked) {
             (Some(place), _) => {
@@ -150,21 +165,7 @@ impl Denial {
             }
             parts.push(text);
         }
-        if let Some(lines) = &self.0.lines {
-            let toml = &lines.toml;
-            let action = lines.action();
-            let indented: Vec<String> = toml
-                .lines()
-                .map(|line| {
-                    if line.is_empty() {
-                        String::new()
-                    } else {
-                        format!("  {line}")
-                    }
-                })
-                .collect();
-            parts.push(format!("{action}\n\n{}", indented.join("\n")));
-        }
+        parts.extend(self.0.lines.as_ref().map(Lines::text));
         (!parts.is_empty()).then(|| parts.join("\n\n"))
     }
 }

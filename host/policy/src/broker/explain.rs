@@ -6,8 +6,8 @@ use super::permit::Target;
 use super::{Broker, Denial, Way};
 use crate::address::AddressRule;
 use crate::{
-    CredentialSpec, Method, ModuleId, Origin, OriginPattern, PathPattern, Provenance, SlotName,
-    builtin,
+    CredentialName, CredentialSpec, Method, ModuleId, Origin, OriginPattern, PathPattern,
+    Provenance, SlotName, builtin,
 };
 
 /// Everything that holds for one origin.
@@ -29,6 +29,8 @@ pub struct Explanation {
     pub redirects: Vec<(OriginPattern, Provenance)>,
     /// What each slot holds for the origin.
     pub slots: Vec<(SlotName, Option<CredentialSpec>)>,
+    /// The client certificate that connections to the origin show.
+    pub certificate: Option<CredentialName>,
     /// Which addresses the origin may have.
     pub addresses: AddressRule,
     /// Why the origin is not reached, with what would change that.
@@ -69,6 +71,9 @@ impl Broker {
                 .keys()
                 .map(|slot| (slot.clone(), self.credential_for(slot, origin).cloned()))
                 .collect(),
+            certificate: self
+                .configured_certificate(origin)
+                .map(|(_, spec)| spec.name.clone()),
             addresses: self.addresses(self.ways(origin).any(Way::is_exact)),
             reach,
         }
@@ -175,6 +180,12 @@ impl fmt::Display for Explanation {
                     spec.name, spec.source, spec.scheme
                 )?,
             }
+        }
+        if let Some(name) = &self.certificate {
+            writeln!(
+                f,
+                "  client certificate: {name}, shown on connections for what this grant permits"
+            )?;
         }
         if self.redirects.is_empty() {
             writeln!(f, "  redirects: to no other origin")?;

@@ -6,13 +6,13 @@ use url::Url;
 
 use super::denial::Lines;
 use super::permit::Target;
-use super::{Broker, Denial, DenialKind};
+use super::{Broker, Denial, DenialKind, Permit};
 use crate::address::AddressDenied;
 use crate::config::{credential_toml, grant_toml};
 use crate::describe::SlotDescription;
 use crate::{
-    CredentialName, CredentialSpec, Deny, DisplayUrl, Grant, Method, Origin, PathPattern,
-    Provenance, SlotName, SourceSpec,
+    ClientCertificate, CredentialName, CredentialSpec, Deny, DisplayUrl, Grant, Method, Origin,
+    PathPattern, Provenance, SlotName, SourceSpec,
 };
 
 impl Broker {
@@ -137,6 +137,31 @@ impl Broker {
         }
     }
 
+    /// What to write so that the request of `permit` may go through a proxy,
+    /// where it is not [named exactly](Permit::is_named_exactly).
+    #[must_use]
+    pub fn refuse_unnamed(&self, permit: &Permit) -> Denial {
+        let origin = permit.origin();
+        // On the way that permitted it: as a redirect, or as a request.
+        let grant = if permit.crossed_origin() && *origin != permit.start {
+            let mut grant = self.grant_to_extend(&permit.start);
+            grant.value.redirects.push(origin.clone().into());
+            grant
+        } else {
+            self.grant_to_extend(origin)
+        };
+        Denial::new(
+            DenialKind::Proxy,
+            format!(
+                "`{}` reaches `{origin}` by a wildcard, and through a proxy only what is written exactly",
+                self.module
+            ),
+        )
+        .with_flag(self.has_consent.then(|| format!("--allow {origin}")))
+        .with_optional_note(self.no_consent_note())
+        .with_lines(grant.lines())
+    }
+
     pub(super) fn refuse_empty_slot(
         &self,
         slot: &SlotName,
@@ -181,13 +206,30 @@ impl Broker {
         })
     }
 
+    /// What to write so that connections to `origin` show `certificate`.
+    pub(super) fn certificate_lines(
+        &self,
+        certificate: &ClientCertificate,
+        origin: &Origin,
+    ) -> String {
+        let mut grant = self.grant_to_extend(origin);
+        let slot = SlotName::client_certificate();
+        grant
+            .value
+            .credentials
+            .insert(slot, certificate.name.clone());
+        grant.lines().text()
+    }
+
     /// A name for a new credential that the configuration does not have yet.
     fn free_name(&self, slot: &SlotName) -> CredentialName {
         let numbered = (2..).map(|number: u64| format!("credential-{number}"));
         std::iter::once(slot.to_string())
             .chain(numbered)
             .filter_map(|name| name.parse().ok())
-            .find(|name| !self.credentials.contains_key(name))
+            .find(|name| {
+                !self.credentials.contains_key(name) && !self.certificates.contains_key(name)
+            })
             .unwrap_or_else(|| CredentialName::of_slot(slot))
     }
 
@@ -221,9 +263,10 @@ impl Broker {
                 let mut exact = grant.clone();
                 exact.origins = vec![origin.clone().into()];
                 exact.credentials.retain(|_, name| {
-                    self.credentials
-                        .get(name)
-                        .is_some_and(|spec| spec.is_for(origin))
+                    let credential = self.credentials.get(name);
+                    let certificate = self.certificates.get(name);
+                    credential.is_some_and(|spec| spec.is_for(origin))
+                        || certificate.is_some_and(|spec| spec.is_for(origin))
                 });
                 (None, exact)
             }

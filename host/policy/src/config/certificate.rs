@@ -9,7 +9,10 @@ use super::show::{array, line, quoted};
 use crate::certificate::{CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate};
 
 /// The key of `source` that says so.
-const KIND: &str = "client-certificate";
+pub(super) const KIND: &str = "client-certificate";
+
+/// The keys of its table.
+pub(super) const FILES: [&str; 2] = ["certificate", "key"];
 
 /// The client certificate that the table defines; none when it defines another
 /// kind of credential.
@@ -17,7 +20,12 @@ pub(super) fn read(
     name: &Text<'_>,
     table: &Table<'_>,
 ) -> Result<Option<ClientCertificate>, ConfigError> {
-    let Some(source) = table.table("source")?.filter(|source| source.has(KIND)) else {
+    let source = table.table("source")?;
+    let files = match &source {
+        Some(source) => source.table(KIND)?,
+        None => None,
+    };
+    let (Some(source), Some(files)) = (&source, files) else {
         return match table.text("scheme")? {
             Some(scheme) if scheme.value == CERTIFICATE_SCHEME => Err(scheme
                 .refuse("`mtls` is the scheme of a client certificate")
@@ -25,7 +33,7 @@ pub(super) fn read(
             _ => Ok(None),
         };
     };
-    table.refuse_unknown(&["source", "scheme", "origins"], &[])?;
+    table.refuse_unknown(&super::credential::KEYS, &[])?;
     source.refuse_unknown(&[KIND], &[])?;
     let scheme = table.needed_text("scheme")?;
     if scheme.value != CERTIFICATE_SCHEME {
@@ -39,10 +47,7 @@ pub(super) fn read(
             "`{plain}` is no `https` origin, and a client certificate belongs to TLS"
         )));
     }
-    let Some(files) = source.table(KIND)? else {
-        return Ok(None);
-    };
-    files.refuse_unknown(&["certificate", "key"], &[])?;
+    files.refuse_unknown(&FILES, &[])?;
     Ok(Some(ClientCertificate {
         name: name.parse()?,
         certificate: read_path(&files.needed_text("certificate")?)?,

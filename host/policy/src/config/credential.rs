@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::certificate;
 use super::reader::{Table, Text};
 use crate::limits::Unit;
 use crate::source::later_kinds;
@@ -25,8 +26,21 @@ const DETAILS: [(&str, &[&str]); 4] = [
     ("use-default", &["netrc"]),
 ];
 
+/// The longest `timeout` and `refresh`, a day: what is longer was hardly meant, and beyond measure it
+/// would lead out of what a clock can hold.
+const MAX_SECONDS: u64 = 24 * 60 * 60;
+
+/// The keys of the table.
+pub(super) const KEYS: [&str; 3] = ["source", "scheme", "origins"];
+
+/// The keys of `source`: kinds and details.
+pub(super) fn source_keys() -> impl Iterator<Item = &'static str> {
+    let details = DETAILS.into_iter().map(|(key, _)| key);
+    KINDS.into_iter().chain(details).chain([certificate::KIND])
+}
+
 pub(super) fn read(name: &Text<'_>, table: &Table<'_>) -> Result<CredentialSpec, ConfigError> {
-    table.refuse_unknown(&["source", "scheme", "origins"], &LATER)?;
+    table.refuse_unknown(&KEYS, &LATER)?;
     let name = name.parse()?;
     let source = table
         .table("source")?
@@ -69,12 +83,11 @@ fn read_scheme(source: &SourceSpec, text: &Text<'_>) -> Result<Scheme, ConfigErr
 }
 
 fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
-    let mut known = KINDS.to_vec();
-    known.extend(DETAILS.map(|(key, _)| key));
+    let known: Vec<&str> = source_keys().collect();
     table.refuse_unknown(&known, &later_kinds())?;
     let mut kinds = KINDS.into_iter().filter(|kind| table.has(kind));
     let kind = kinds.next().ok_or_else(|| {
-        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc` and `systemd`")
+        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd` and `client-certificate`")
     })?;
     if let Some(other) = kinds.next() {
         return Err(table.refuse(format!(
@@ -173,6 +186,10 @@ fn duration(table: &Table<'_>, key: &str) -> Result<Option<Duration>, ConfigErro
         Some(0) => Err(ConfigError::at(
             table.place_of(key),
             format!("`{key}` is 0, which leaves no time at all"),
+        )),
+        Some(seconds) if seconds > MAX_SECONDS => Err(ConfigError::at(
+            table.place_of(key),
+            format!("`{key}` is longer than 24 h"),
         )),
         seconds => Ok(seconds.map(Duration::from_secs)),
     }

@@ -4,8 +4,11 @@ use super::ConfigError;
 use super::reader::{Table, Text};
 use crate::deny::Deny;
 
+/// The keys of the table.
+pub(super) const KEYS: [&str; 2] = ["origins", "modules"];
+
 pub(super) fn read(table: &Table<'_>) -> Result<Deny, ConfigError> {
-    table.refuse_unknown(&["origins", "modules"], &["paths", "methods"])?;
+    table.refuse_unknown(&KEYS, &["paths", "methods"])?;
     if !table.has("origins") && !table.has("modules") {
         return Err(table
             .refuse("`[[deny]]` needs `origins` or `modules`")

@@ -6,23 +6,23 @@ use super::ConfigError;
 use super::reader::{Table, Text};
 use crate::{Grant, Method, ModuleId, OriginPattern};
 
+/// The keys of the table.
+pub(super) const KEYS: [&str; 6] = [
+    "module",
+    "origins",
+    "methods",
+    "paths",
+    "redirects",
+    "credentials",
+];
+
 /// Keys of later versions.
 const LATER: [&str; 7] = [
     "deny", "domains", "inputs", "keys", "locked", "fetchers", "remember",
 ];
 
 pub(super) fn read(table: &Table<'_>) -> Result<Grant, ConfigError> {
-    table.refuse_unknown(
-        &[
-            "module",
-            "origins",
-            "methods",
-            "paths",
-            "redirects",
-            "credentials",
-        ],
-        &LATER,
-    )?;
+    table.refuse_unknown(&KEYS, &LATER)?;
     let module: ModuleId = table.needed_text("module")?.parse()?;
     let paths = match table.texts("paths")? {
         None if !module.is_builtin() => {

@@ -2,6 +2,7 @@
 
 use super::certificate;
 use super::{Config, ConfigError};
+use crate::certificate::CERTIFICATE_SLOT;
 use crate::{CredentialName, Grant, OriginPattern, Provenance};
 
 pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> {
@@ -118,13 +119,21 @@ fn check_credentials(grant: &Grant, config: &Config) -> Result<(), ConfigError> 
             return Err(refuse(format!(
                 "slot `{slot}` is filled with `{name}`, which is a client certificate"
             ))
-            .with_hint(format!("write `client-certificate = \"{name}\"`")));
+            .with_hint(format!("write `{CERTIFICATE_SLOT} = \"{name}\"`")));
+        }
+        if certificate::is_slot(slot) && config.credentials.contains_key(name) {
+            return Err(refuse(format!(
+                "slot `{slot}` takes client certificates alone, and `{name}` is another kind of credential"
+            ))
+            .with_hint(format!(
+                "write `{name}` into a slot of the module, or define a credential with `source = {{ client-certificate = … }}`"
+            )));
         }
         let origins = certificate
             .map(|spec| &spec.origins)
             .or_else(|| config.credentials.get(name).map(|spec| &spec.origins));
         let Some(origins) = origins else {
-            let known = config.credentials.keys().map(|known| known.as_str());
+            let known = config.places.keys().map(CredentialName::as_str);
             let error = refuse(format!(
                 "slot `{slot}` is filled with credential `{name}`, which is not defined"
             ));

@@ -1,5 +1,6 @@
 //! Configuration written back as TOML: for `config show` and for the lines that
-//! a denial prints. It never holds a secret, since a [`Config`] never does.
+//! a denial prints. It holds no secret but one that somebody wrote into the
+//! arguments of a program.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -6,17 +6,18 @@ fn origin(text: &str) -> Origin {
     Origin::parse(text).unwrap()
 }
 
-fn environment(variables: &[(&str, &str)]) -> Result<Proxies, EnvironmentProxyError> {
+fn environment(variables: &[(&str, &str)]) -> Proxies {
     Proxies::from_environment(|name| {
         let found = variables.iter().find(|(known, _)| *known == name)?;
-        Some(found.1.to_owned())
+        Some(found.1.into())
     })
 }
 
 /// The proxy for `to` under `variables`, as it is shown.
 fn way(variables: &[(&str, &str)], to: &str) -> Option<String> {
-    let proxies = environment(variables).unwrap();
-    proxies.for_origin(&origin(to)).map(Proxy::to_string)
+    let proxies = environment(variables);
+    let proxy = proxies.for_origin(&origin(to)).unwrap();
+    proxy.map(Proxy::to_string)
 }
 
 const FILES: &str = "https://files.example.com";
@@ -75,6 +76,9 @@ fn exceptions_match_as_the_table_says() {
         ("files.example.com:443", FILES, true),
         ("files.example.com:8443", FILES, false),
         ("a, ,example.com", FILES, true),
+        ("a example.com\tb", FILES, true),
+        ("exam_ple!.com example.com", FILES, true),
+        ("http://files.example.com", FILES, false),
         ("*", FILES, true),
         ("10.0.0.0/8", "https://10.1.2.3", true),
         ("10.0.0.0/8", "https://11.1.2.3", false),
@@ -93,6 +97,47 @@ fn exceptions_match_as_the_table_says() {
     for (list, to, excepted) in table {
         let found = way(&[("all_proxy", "http://a:1"), ("no_proxy", list)], to);
         assert_eq!(found.is_none(), excepted, "{list} {to}");
+    }
+}
+
+#[test]
+fn an_empty_list_of_exceptions_is_as_good_as_unset() {
+    let all = ("all_proxy", "http://a:1");
+    let lists = [all, ("no_proxy", ""), ("NO_PROXY", "example.com")];
+    assert_eq!(way(&lists, FILES), None);
+    let first = [all, ("no_proxy", "b.example"), ("NO_PROXY", "example.com")];
+    assert!(way(&first, FILES).is_some());
+}
+
+#[test]
+fn what_cannot_be_used_stops_only_what_would_go_there() {
+    let socks = ("all_proxy", "socks5://me:canary@a:1");
+    let proxies = environment(&[socks, ("http_proxy", "http://b:1"), ("no_proxy", "lan")]);
+    let way = |to: &str| {
+        let proxy = proxies.for_origin(&origin(to));
+        proxy.map(|proxy| proxy.map(Proxy::to_string))
+    };
+    assert_eq!(way("https://127.0.0.1"), Ok(None));
+    assert_eq!(way("https://git.lan"), Ok(None));
+    assert_eq!(way(PLAIN), Ok(Some("http://b:1".to_owned())));
+    let error = way(FILES).unwrap_err();
+    assert_eq!(error.variable, "all_proxy");
+    assert!(!format!("{error:?}").contains("canary"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_an_error_and_not_unset() {
+    use std::os::unix::ffi::OsStringExt as _;
+    for broken in ["https_proxy", "no_proxy"] {
+        let proxies = Proxies::from_environment(|name| match name {
+            name if name == broken => Some(OsString::from_vec(b"http://\xff".to_vec())),
+            "https_proxy" => Some("http://a:1".into()),
+            _ => None,
+        });
+        let error = proxies.for_origin(&origin(FILES)).unwrap_err();
+        assert_eq!((error.variable, error.error), (broken, ProxyError::NotText));
+        assert_eq!(proxies.for_origin(&origin(PLAIN)), Ok(None));
     }
 }
 
@@ -142,7 +187,7 @@ fn what_is_no_proxy_is_refused_without_being_repeated() {
         ("http://me:canary%0d%0aX@a", ProxyError::Login),
         ("http://me:canary%ff@a", ProxyError::Login),
     ] {
-        let error = environment(&[("https_proxy", text)]).unwrap_err();
+        let error = environment(&[("https_proxy", text)]).https.unwrap_err();
         assert_eq!(error.error, expected, "{text}");
         let shown = format!("{error} {error:?}");
         assert!(

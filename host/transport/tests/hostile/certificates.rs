@@ -1,16 +1,21 @@
 //! Client certificates: shown to their origins, and to nobody else.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use fetchhost_transport::{Category, CertificateProblem, SetupError, TransportError};
+use fetchhost_transport::{Category, CertificateProblem, SetupError, TlsProblem, TransportError};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
-use tokio_rustls::TlsAcceptor;
+use tokio::io::AsyncReadExt as _;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{self, RootCertStore, server::WebPkiClientVerifier},
+};
 
 use crate::{
     support::{Granted, Received, Server, Step, answer, get, redirect},
@@ -18,12 +23,12 @@ use crate::{
 };
 
 /// A certificate of a user, and its key, as files.
-struct User {
+pub struct User {
     folder: TempDir,
 }
 
 impl User {
-    fn of(authority: &Authority) -> Self {
+    pub fn of(authority: &Authority) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let user = Self { folder };
         let key = KeyPair::generate().unwrap();
@@ -49,20 +54,29 @@ impl User {
         fs::set_permissions(self.key(), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn for_origins(&self, origins: &[String]) -> Option<(PathBuf, PathBuf, Vec<String>)> {
+    pub fn for_origins(&self, origins: &[String]) -> Option<(PathBuf, PathBuf, Vec<String>)> {
         Some((self.certificate(), self.key(), origins.to_vec()))
     }
 }
 
 /// For each connection, whether it showed a certificate.
-type Shown = Arc<Mutex<Vec<bool>>>;
+pub type Shown = Arc<Mutex<Vec<bool>>>;
 
 /// A server that asks for certificates and does without.
 async fn asking(
     authority: &Authority,
     script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static,
 ) -> (Server, Shown) {
-    let config = authority.config("127.0.0.1", Some(authority));
+    asking_as(authority, "127.0.0.1", script).await
+}
+
+/// The same with a certificate of its own for `name`.
+pub async fn asking_as(
+    authority: &Authority,
+    name: &str,
+    script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static,
+) -> (Server, Shown) {
+    let config = authority.config(name, Some(authority));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let shown = Shown::default();
     let noted = Arc::clone(&shown);
@@ -89,12 +103,13 @@ async fn a_certificate_is_shown_to_its_origin_together_with_the_token() {
         ..Granted::to(https(&server)).credential("bearer")
     };
     let url = format!("{}/", https(&server)).parse().unwrap();
-    let response = get(&authority.client(), &granted.broker(), &url)
-        .await
-        .unwrap();
+    let client = authority.client();
+    let response = get(&client, &granted.broker(), &url).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(*shown.lock().unwrap(), [true]);
     assert!(server.received()[0].has_secret());
+    let used = client.journal()[0].certificate.clone();
+    assert_eq!(used.unwrap().as_str(), "corp");
 }
 
 #[tokio::test]
@@ -206,4 +221,83 @@ async fn a_key_that_others_can_read_or_that_is_no_key_is_refused_before_anything
         "{problem}"
     );
     assert_eq!(server.connections(), 0);
+}
+
+/// A server that closes the door on whoever has no certificate of `clients`.
+async fn demanding(authority: &Authority, clients: &Authority) -> Server {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(clients.issuer.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .unwrap();
+    let acceptor = authority.acceptor_with("127.0.0.1", verifier);
+    Server::start_with(
+        |_, _| answer("200 OK", "x"),
+        move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => Ok(stream),
+                    // What the client sent already is read, so that no reset overtakes the alert.
+                    Err((error, mut stream)) => {
+                        let mut rest = vec![0; 4096];
+                        let read = async {
+                            while stream.read(&mut rest).await? > 0 {}
+                            io::Result::Ok(())
+                        };
+                        let _ = tokio::time::timeout(Duration::from_millis(500), read).await;
+                        Err(error)
+                    }
+                }
+            }
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_certificate_is_told_with_the_lines_that_show_one() {
+    let (authority, clients) = (Authority::new(), Authority::called("clients"));
+    let server = demanding(&authority, &clients).await;
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    let refused = async |granted: Granted| {
+        let error = get(&authority.client(), &granted.broker(), &url)
+            .await
+            .unwrap_err();
+        let TransportError::Tls { problem, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(*problem, TlsProblem::ClientCertificate);
+        error.hint().unwrap()
+    };
+    let hint = refused(Granted::to(https(&server))).await;
+    for line in [
+        "[credential.NAME]".to_owned(),
+        "source = { client-certificate = { certificate = \"PATH\", key = \"PATH\" } }".to_owned(),
+        "scheme = \"mtls\"".to_owned(),
+        format!("origins = [\"{}\"]", https(&server)),
+        "credentials = { client-certificate = \"NAME\" }".to_owned(),
+    ] {
+        assert!(hint.contains(&format!("\n  {line}")), "{hint}");
+    }
+
+    // One of an authority that the server does not know.
+    let user = User::of(&authority);
+    let hint = refused(Granted {
+        certificate: user.for_origins(&[https(&server)]),
+        ..Granted::to(https(&server))
+    })
+    .await;
+    let file = user.certificate().display().to_string();
+    assert!(hint.contains("`corp`") && hint.contains(&file), "{hint}");
+
+    let good = User::of(&clients);
+    let granted = Granted {
+        certificate: good.for_origins(&[https(&server)]),
+        ..Granted::to(https(&server))
+    };
+    get(&authority.client(), &granted.broker(), &url)
+        .await
+        .unwrap();
 }

@@ -19,6 +19,17 @@ struct Reply {
     body: Bytes,
     /// Ends the stream in the middle instead.
     broken: bool,
+    /// Says this instead of an answer.
+    refused: Option<Refused>,
+}
+
+/// How a server ends what it did not answer.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    /// The one stream.
+    Stream(h2::Reason),
+    /// The connection, and all streams on it.
+    Connection(h2::Reason),
 }
 
 fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
@@ -30,6 +41,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply
         head: head.body(()).unwrap(),
         body: body.into(),
         broken: false,
+        refused: None,
     }
 }
 
@@ -68,7 +80,23 @@ impl H2 {
                             seen.push(request.clone());
                             seen.len() - 1
                         };
-                        let Reply { head, body, broken } = script(number, &request);
+                        let Reply {
+                            head,
+                            body,
+                            broken,
+                            refused,
+                        } = script(number, &request);
+                        match refused {
+                            None => {}
+                            Some(Refused::Stream(reason)) => {
+                                respond.send_reset(reason);
+                                continue;
+                            }
+                            Some(Refused::Connection(reason)) => {
+                                connection.abrupt_shutdown(reason);
+                                continue;
+                            }
+                        }
                         let Ok(mut stream) = respond.send_response(head, false) else {
                             return;
                         };
@@ -194,6 +222,44 @@ async fn a_stream_that_is_reset_in_the_middle_is_continued() {
     }
     assert_eq!(got, large());
     assert_eq!(server.received()[1].headers()["range"], "bytes=1000-");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_before_its_answer_is_tried_again_and_each_try_is_recorded() {
+    let authority = Authority::new();
+    for refused in [
+        Refused::Stream(h2::Reason::REFUSED_STREAM),
+        Refused::Stream(h2::Reason::INTERNAL_ERROR),
+        Refused::Connection(h2::Reason::ENHANCE_YOUR_CALM),
+        Refused::Connection(h2::Reason::NO_ERROR),
+    ] {
+        let server = H2::start(&authority, move |number, _| Reply {
+            refused: (number < 2).then_some(refused),
+            ..reply(200, &[], "x")
+        })
+        .await;
+        let ask = async |attempts| {
+            let settings = Settings {
+                attempts,
+                ..authority.settings()
+            };
+            let client = Client::new(settings, keyring());
+            let broker = Granted::to(server.origin()).broker();
+            let sent = get(&client, &broker, &server.url("/")).await;
+            (sent, client.journal().len())
+        };
+        // Nobody tries again behind our back.
+        let (error, recorded) = ask(1).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, TransportError::Reset { .. }),
+            "{refused:?}: {error:?}"
+        );
+        assert_eq!((recorded, server.received().len()), (1, 1), "{refused:?}");
+        let (response, recorded) = ask(3).await;
+        assert_eq!(body(response.unwrap()).await.unwrap(), "x");
+        assert_eq!((recorded, server.received().len()), (2, 3), "{refused:?}");
+    }
 }
 
 #[tokio::test]

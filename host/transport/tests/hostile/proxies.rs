@@ -1,149 +1,22 @@
 //! Proxies, honest and hostile: what they are given, and what they never are.
 
-use std::{
-    io,
-    process::Command,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use fetchhost_policy::{Proxies, Proxy};
-use fetchhost_transport::{Category, Client, ProxyRefusal, Settings, TlsProblem, TransportError};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+use fetchhost_policy::{Exception, Proxies};
+use fetchhost_transport::{
+    Category, Client, ProxyRefusalReason, Settings, TlsProblem, TransportError,
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    certificates::{User, asking_as},
     support::{
-        CANARY, Granted, Names, Server, Step, answer, body, get, get_with, keyring, quick,
-        redirect, say,
+        CANARY, Granted, Names, Server, answer, body, get, get_with, keyring, quick, redirect,
     },
     tls::Authority,
+    tunnel::{
+        AUTHORIZATION, LOGIN, Manner, ORIGIN, Tunnel, client, proxies, refusal, settings, through,
+    },
 };
-
-/// The proxy's own secret.
-const LOGIN: &str = "canary-proxy-pass";
-
-/// `Proxy-Authorization` for it.
-const AUTHORIZATION: &str = "Basic bWU6Y2FuYXJ5LXByb3h5LXBhc3M=";
-
-const ORIGIN: &str = "https://files.example.com";
-
-/// What a proxy does after it has read a `CONNECT`.
-#[derive(Clone)]
-enum Manner {
-    /// Leads to this port, whatever was asked for.
-    To(u16),
-    /// Says this and closes.
-    Says(&'static str),
-    /// Says yes, and then pretends to be the origin.
-    Pretends(TlsAcceptor),
-}
-
-/// A proxy for `CONNECT`, with everything that it saw in the clear.
-struct Tunnel {
-    port: u16,
-    heads: Arc<Mutex<Vec<String>>>,
-    passed: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Tunnel {
-    async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let passed = Arc::new(Mutex::new(Vec::new()));
-        let (noted, read) = (Arc::clone(&heads), Arc::clone(&passed));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (manner, noted, read) = (manner.clone(), Arc::clone(&noted), Arc::clone(&read));
-                tokio::spawn(async move {
-                    let _ = serve(stream, manner, &noted, &read).await;
-                });
-            }
-        });
-        Self {
-            port,
-            heads,
-            passed,
-        }
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
-    }
-
-    /// Demands that the proxy never saw the token.
-    #[track_caller]
-    fn saw_no_token(&self) {
-        let passed = String::from_utf8_lossy(&self.passed.lock().unwrap()).into_owned();
-        assert!(!passed.contains(CANARY), "{passed}");
-        assert!(!self.heads().concat().contains(CANARY));
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    manner: Manner,
-    heads: &Mutex<Vec<String>>,
-    passed: &Mutex<Vec<u8>>,
-) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
-    let yes = b"HTTP/1.1 200 Connection established\r\n\r\n";
-    match manner {
-        Manner::Says(text) => {
-            stream.write_all(text.as_bytes()).await?;
-            stream.shutdown().await
-        }
-        Manner::To(port) => {
-            stream.write_all(yes).await?;
-            let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
-            let (mut first, mut buffer) = (vec![0; 64 * 1024], Vec::new());
-            let length = stream.read(&mut first).await?;
-            buffer.extend_from_slice(&first[..length]);
-            passed.lock().unwrap().extend_from_slice(&buffer);
-            server.write_all(&buffer).await?;
-            copy_bidirectional(&mut stream, &mut server).await.map(drop)
-        }
-        Manner::Pretends(acceptor) => {
-            stream.write_all(yes).await?;
-            let mut stream = acceptor.accept(stream).await?;
-            let mut all = Vec::new();
-            let read = stream.read_to_end(&mut all).await;
-            passed.lock().unwrap().extend_from_slice(&all);
-            read.map(drop)
-        }
-    }
-}
-
-fn through(port: u16) -> Option<Proxies> {
-    let proxy: Proxy = format!("http://me:{LOGIN}@proxy.example.com:{port}")
-        .parse()
-        .unwrap();
-    Some(Proxies {
-        https: Some(proxy.clone()),
-        http: Some(proxy),
-        except: Vec::new(),
-    })
-}
-
-/// A client that knows the address of the proxy, a private one, and of nothing else.
-fn client(settings: Settings) -> Client {
-    let names = Names::of(&[("proxy.example.com", &[&["127.0.0.1"]])]);
-    Client::with_lookup(settings, keyring(), Arc::new(names))
-}
-
-fn settings(authority: &Authority, port: u16) -> Settings {
-    Settings {
-        proxies: through(port),
-        ..authority.settings()
-    }
-}
 
 #[tokio::test]
 async fn https_goes_through_a_tunnel_and_neither_side_gets_the_others_secret() {
@@ -206,48 +79,6 @@ async fn a_proxy_that_pretends_to_be_the_origin_gets_no_request() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_tunnel_is_named_and_told_nothing() {
-    let authority = Authority::new();
-    let broker = Granted::to(ORIGIN).credential("bearer").broker();
-    let url = format!("{ORIGIN}/").parse().unwrap();
-    for (says, hint) in [
-        (
-            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "USER:PASSWORD",
-        ),
-        (
-            "HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\n\r\n",
-            "no_proxy",
-        ),
-        ("HTTP/1.1 500 No\r\n\r\n", "no_proxy"),
-        ("nonsense\r\n\r\n", "no_proxy"),
-        ("", "no_proxy"),
-    ] {
-        let proxy = Tunnel::start(Manner::Says(says)).await;
-        let client = client(settings(&authority, proxy.port));
-        let error = get(&client, &broker, &url).await.unwrap_err();
-        let shown = format!("{error} | {}", error.hint().unwrap_or_default());
-        assert!(
-            matches!(error, TransportError::Proxy { .. }),
-            "{says:?}: {error:?}"
-        );
-        assert!(
-            shown.contains("proxy.example.com") && shown.contains(hint),
-            "{shown}"
-        );
-        assert!(!shown.contains(LOGIN) && !shown.contains("me:"), "{shown}");
-        assert_eq!(error.category(), Category::Network);
-        proxy.saw_no_token();
-    }
-    let gone = Settings {
-        proxies: through(1),
-        ..quick()
-    };
-    let error = get(&client(gone), &broker, &url).await.unwrap_err();
-    assert!(matches!(error, TransportError::Proxy { .. }), "{error:?}");
-}
-
-#[tokio::test]
 async fn plain_http_without_a_credential_is_sent_to_the_proxy() {
     let proxy = Server::start(|_, _| answer("200 OK", "x")).await;
     let client = client(Settings {
@@ -278,12 +109,16 @@ async fn plain_http_with_a_credential_is_refused_before_the_proxy_is_asked() {
         .broker();
     let url = "http://files.example.com/".parse().unwrap();
     let error = get(&client, &broker, &url).await.unwrap_err();
-    let TransportError::ProxyRefused(ProxyRefusal::Readable { credential, .. }) = &error else {
+    let ProxyRefusalReason::Readable(credential) = refusal(&error) else {
         panic!("{error:?}")
     };
     assert_eq!(credential.as_str(), "tok");
     assert_eq!(error.category(), Category::Denied);
-    assert!(error.hint().unwrap().contains("https"), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("https") && hint.contains("`no_proxy`"),
+        "{hint}"
+    );
     assert_eq!(proxy.connections(), 0);
 }
 
@@ -297,13 +132,14 @@ async fn an_origin_that_only_a_wildcard_grants_is_not_given_to_a_proxy() {
     let broker = Granted::to("https://*.example.com").broker();
     let url = "https://metadata.example.com/".parse().unwrap();
     let error = get(&client, &broker, &url).await.unwrap_err();
-    let refusal = matches!(
-        &error,
-        TransportError::ProxyRefused(ProxyRefusal::NotNamed { .. })
-    );
-    assert!(refusal, "{error:?}");
+    assert!(matches!(refusal(&error), ProxyRefusalReason::NotNamed(_)));
     let hint = error.hint().unwrap();
-    assert!(hint.contains("`https://metadata.example.com`"), "{hint}");
+    // The exact lines, and where an exception would stand.
+    assert!(
+        hint.contains("\n  origins = [\"https://metadata.example.com\"]\n")
+            && hint.contains("add `metadata.example.com` to `no_proxy`"),
+        "{hint}"
+    );
     assert!(proxy.heads().is_empty());
 }
 
@@ -329,11 +165,12 @@ async fn a_redirect_through_a_proxy_is_judged_like_the_first_request() {
         .await
     };
     let error = redirected("https://*.example.net").await.unwrap_err();
-    let refusal = matches!(
-        &error,
-        TransportError::ProxyRefused(ProxyRefusal::NotNamed { .. })
+    assert!(matches!(refusal(&error), ProxyRefusalReason::NotNamed(_)));
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("redirects = [\"https://*.example.net\", \"https://cdn.example.net\"]"),
+        "{hint}"
     );
-    assert!(refusal, "{error:?}");
     assert_eq!(proxy.heads().len(), 1);
 
     // To an exact one the tunnel is opened, and there the wrong certificate is noticed.
@@ -346,14 +183,40 @@ async fn a_redirect_through_a_proxy_is_judged_like_the_first_request() {
 #[tokio::test]
 async fn this_machine_and_exceptions_are_reached_directly() {
     let server = Server::start(|_, _| answer("200 OK", "x")).await;
-    let client = client(Settings {
-        proxies: through(1),
-        ..quick()
-    });
+    let names = Names::of(&[("git.corp.example.com", &[&["127.0.0.1"]])]);
+    let except = |entries: &[&str]| {
+        let entries = entries.iter().map(|text| Exception::parse(text).unwrap());
+        Settings {
+            proxies: Proxies {
+                except: Ok(entries.collect()),
+                ..through(1)
+            },
+            ..quick()
+        }
+    };
     // With a credential, unencrypted: it stays on this machine.
+    let client = Client::with_lookup(except(&[]), keyring(), Arc::new(names));
     let broker = Granted::to(server.origin()).credential("bearer").broker();
     get(&client, &broker, &server.url("/")).await.unwrap();
     assert!(server.received()[0].has_secret());
+
+    let origin = format!("http://git.corp.example.com:{}", server.port);
+    let url = format!("{origin}/").parse().unwrap();
+    let broker = Granted::to(origin).broker();
+    for (entries, direct) in [
+        (&[][..], false),
+        (&["other.example.com", "git.corp.example.com:1"], false),
+        (&["other.example.com", "corp.example.com"], true),
+    ] {
+        let names = Names::of(&[
+            ("git.corp.example.com", &[&["127.0.0.1"]]),
+            ("proxy.example.com", &[&["127.0.0.1"]]),
+        ]);
+        let client = Client::with_lookup(except(entries), keyring(), Arc::new(names));
+        let sent = get(&client, &broker, &url).await;
+        assert_eq!(sent.is_ok(), direct, "{entries:?}: {sent:?}");
+    }
+    assert_eq!(server.received().len(), 2);
 }
 
 #[tokio::test]
@@ -373,79 +236,84 @@ async fn a_module_cannot_speak_to_the_proxy() {
         "Forwarded",
     ] {
         let sent = get_with(&client, &broker, &url, &[(name, "x")]).await;
-        if name == "proxy" {
-            continue;
-        }
         assert!(matches!(sent, Err(TransportError::Header { .. })), "{name}");
     }
-    assert!(proxy.received().len() <= 1);
+    assert!(proxy.received().is_empty());
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_a_login_for_plain_http_is_not_taken_for_the_origin() {
-    let proxy = Server::start(|number, _| match number {
-        0 => answer("407 Proxy Authentication Required", ""),
-        1 => vec![Step::Reset],
-        _ => say(""),
+async fn a_query_that_is_a_credential_does_not_pass_a_proxy_unencrypted() {
+    let proxy = Server::start(|_, request| match request.target.as_str() {
+        "http://files.example.com/away" => redirect(302, "http://cdn.example.net/x?ticket=canary"),
+        _ => answer("200 OK", "x"),
     })
     .await;
     let client = client(Settings {
         proxies: through(proxy.port),
-        attempts: 1,
         ..quick()
     });
-    let broker = Granted::to("http://files.example.com").broker();
-    let url = "http://files.example.com/".parse().unwrap();
-    let error = get(&client, &broker, &url).await.unwrap_err();
-    assert!(matches!(error, TransportError::Proxy { .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("USER:PASSWORD"));
+    let broker = Granted::to("http://files.example.com")
+        .redirects(&[String::from("http://cdn.example.net")])
+        .broker();
+    let ask = async |path: &str| {
+        let url = format!("http://files.example.com{path}").parse().unwrap();
+        get(&client, &broker, &url).await
+    };
+    ask("/x?ref=main").await.unwrap();
+    for path in ["/x?X-Amz-Signature=canary", "/away"] {
+        let error = ask(path).await.unwrap_err();
+        assert_eq!(refusal(&error), &ProxyRefusalReason::Presigned, "{path}");
+        let shown = format!("{error} {error:?} {:?}", error.hint());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    assert!(!format!("{:?}", proxy.received()).contains("canary"));
 }
 
-/// Says that this process is the child of the next test, and where the proxy is.
-const CHILD: &str = "FETCHHOST_TEST_PROXY_CHILD";
+#[tokio::test]
+async fn a_certificate_is_shown_to_the_origin_within_a_tunnel_and_to_no_https_proxy() {
+    let authority = Authority::new();
+    let user = User::of(&authority);
+    let (server, shown) = asking_as(&authority, "files.example.com", |_, _| {
+        answer("200 OK", "x")
+    })
+    .await;
+    let proxy = Tunnel::start(Manner::To(server.port)).await;
+    let client = client(settings(&authority, proxy.port));
+    let granted = Granted {
+        certificate: user.for_origins(&[ORIGIN.to_owned()]),
+        ..Granted::to(ORIGIN)
+    };
+    let url = format!("{ORIGIN}/").parse().unwrap();
+    let response = get(&client, &granted.broker(), &url).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(*shown.lock().unwrap(), [true]);
+    let used = client.journal()[0].certificate.clone();
+    assert_eq!(used.unwrap().as_str(), "corp");
 
-#[test]
-fn the_environment_names_the_proxy_when_the_configuration_does_not() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
+    let https = Settings {
+        proxies: proxies(&format!("https://proxy.example.com:{}", proxy.port)),
+        ..authority.settings()
     };
-    let settings = || Settings {
-        proxies: None,
-        attempts: 1,
-        ..quick()
+    let error = get(&self::client(https), &granted.broker(), &url)
+        .await
+        .unwrap_err();
+    let ProxyRefusalReason::Shown(name) = refusal(&error) else {
+        panic!("{error:?}")
     };
-    let broker = || Granted::to("http://files.example.com").broker();
-    let url = || "http://files.example.com/".parse().unwrap();
-    if std::env::var_os(CHILD).is_some() {
-        let sent = runtime().block_on(async {
-            let response = get(&client(settings()), &broker(), &url()).await?;
-            body(response).await
-        });
-        assert_eq!(sent.unwrap(), "x");
-        return;
-    }
-    runtime().block_on(async {
-        let proxy = Server::start(|_, _| answer("200 OK", "x")).await;
-        let name = "proxies::the_environment_names_the_proxy_when_the_configuration_does_not";
-        let port = proxy.port;
-        let child = tokio::task::spawn_blocking(move || {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", name, "--nocapture"])
-                .env(CHILD, "1")
-                .env_remove("no_proxy")
-                .env_remove("NO_PROXY")
-                .env(
-                    "http_proxy",
-                    format!("http://me:{LOGIN}@proxy.example.com:{port}"),
-                )
-                .output()
-                .unwrap()
-        });
-        let output = child.await.unwrap();
-        assert!(output.status.success(), "{output:?}");
-        assert_eq!(proxy.received().len(), 1);
-    });
+    assert_eq!(name.as_str(), "corp");
+    assert!(error.hint().unwrap().contains("`http://` proxy"));
+    assert_eq!(proxy.heads().len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_of_ip_version_6_is_refused_before_the_proxy_is_asked() {
+    let authority = Authority::new();
+    let proxy = Tunnel::start(Manner::Says("")).await;
+    let client = client(settings(&authority, proxy.port));
+    let broker = Granted::to("https://[2001:db8::1]").broker();
+    let url = "https://[2001:db8::1]/".parse().unwrap();
+    let error = get(&client, &broker, &url).await.unwrap_err();
+    assert!(error.to_string().contains("IP version 6"), "{error}");
+    assert!(error.hint().unwrap().contains("`no_proxy`"), "{error}");
+    assert!(proxy.heads().is_empty());
 }

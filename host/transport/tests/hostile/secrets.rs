@@ -152,11 +152,11 @@ async fn through_proxies(failures: &mut Vec<TransportError>) {
         .ok();
     let settings = Settings {
         attempts: 1,
-        proxies: Some(Proxies {
-            https: named.clone(),
-            http: named,
-            except: Vec::new(),
-        }),
+        proxies: Proxies {
+            https: Ok(named.clone()),
+            http: Ok(named),
+            ..Proxies::default()
+        },
         ..quick()
     };
     let client = Client::new(settings, keyring());

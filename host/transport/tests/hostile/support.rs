@@ -16,9 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use fetchhost_credentials::Keyring;
-use fetchhost_policy::{
-    Broker, Config, Method, ModuleId, Proxies, SlotName, describe::Description,
-};
+use fetchhost_policy::{Broker, Config, Method, ModuleId, SlotName, describe::Description};
 use fetchhost_transport::{Client, Lookup, Outgoing, Response, Settings, TransportError};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -319,8 +317,6 @@ pub fn quick() -> Settings {
         backoff: Duration::from_millis(5),
         max_backoff: Duration::from_millis(20),
         max_retry_after: Duration::from_secs(2),
-        // Not those of whoever runs the tests.
-        proxies: Some(Proxies::default()),
         ..Settings::default()
     }
 }

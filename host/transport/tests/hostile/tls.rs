@@ -2,13 +2,16 @@
 
 use std::{io, io::Write as _, sync::Arc};
 
-use fetchhost_transport::{Category, Client, Settings, TlsProblem, TransportError};
+use fetchhost_transport::{AuthorityFile, Category, Client, Settings, TlsProblem, TransportError};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::NamedTempFile;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{self, RootCertStore, server::WebPkiClientVerifier},
+    rustls::{
+        self, RootCertStore,
+        server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    },
     server::TlsStream,
 };
 
@@ -50,25 +53,40 @@ impl Authority {
         TlsAcceptor::from(Arc::new(self.config(name, None)))
     }
 
+    /// As [`acceptor`](Self::acceptor), with clients judged by `verifier`.
+    pub fn acceptor_with(&self, name: &str, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(self.config_with(name, verifier)))
+    }
+
     /// A server with a certificate for `name`, that asks for certificates of `clients`.
     pub fn config(&self, name: &str, clients: Option<&Self>) -> rustls::ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new([name.to_owned()])
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = match clients {
             None => WebPkiClientVerifier::no_client_auth(),
             Some(clients) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(clients.issuer.der().clone()).unwrap();
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                     .allow_unauthenticated()
                     .build()
                     .unwrap()
             }
         };
+        self.config_with(name, verifier)
+    }
+
+    /// A server with a certificate for `name`, that has clients judged by `verifier`.
+    fn config_with(
+        &self,
+        name: &str,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> rustls::ServerConfig {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -90,11 +108,17 @@ impl Authority {
         .await
     }
 
+    /// The authority's file, as a variable names it.
+    pub fn named_by(&self, named_by: &'static str) -> AuthorityFile {
+        let path = self.file.path().to_owned();
+        AuthorityFile { path, named_by }
+    }
+
     /// Settings that trust this authority.
     pub fn settings(&self) -> Settings {
         Settings {
             attempts: 1,
-            ca_bundle: Some(self.file.path().to_owned()),
+            authorities: vec![self.named_by("NIX_SSL_CERT_FILE")],
             ..quick()
         }
     }
@@ -122,6 +146,28 @@ async fn an_authority_from_a_file_is_trusted() {
 }
 
 #[tokio::test]
+async fn the_authorities_of_both_variables_are_trusted() {
+    let (nix, ssl) = (Authority::called("nix"), Authority::called("ssl"));
+    let settings = Settings {
+        authorities: vec![
+            nix.named_by("NIX_SSL_CERT_FILE"),
+            ssl.named_by("SSL_CERT_FILE"),
+        ],
+        ..quick()
+    };
+    let client = Client::new(settings, keyring());
+    for authority in [nix, ssl] {
+        let server = authority
+            .server("127.0.0.1", |_, _| answer("200 OK", "x"))
+            .await;
+        let broker = Granted::to(https(&server)).broker();
+        let url = format!("{}/", https(&server)).parse().unwrap();
+        let response = get(&client, &broker, &url).await.unwrap();
+        assert_eq!(body(response).await.unwrap(), "x");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_authority_is_refused_with_what_to_do() {
     let trusted = Authority::called("trusted");
     // The second one only took the name of the one that is trusted.
@@ -140,11 +186,15 @@ async fn an_unknown_authority_is_refused_with_what_to_do() {
             }
         );
         assert!(unknown, "{error:?}");
+        let hint = error.hint().unwrap();
+        let file = trusted.file.path().display().to_string();
         assert!(
-            error.hint().unwrap().contains("SSL_CERT_FILE"),
-            "{:?}",
-            error.hint()
+            hint.contains("which `NIX_SSL_CERT_FILE` names") && hint.contains(&file),
+            "{hint}"
         );
+        let error = get(&crate::support::client(quick()), &broker, &url).await;
+        let hint = error.unwrap_err().hint().unwrap();
+        assert!(hint.contains("in `SSL_CERT_FILE`"), "{hint}");
         assert!(server.received().is_empty());
     }
 }
@@ -230,7 +280,10 @@ async fn a_bundle_that_holds_no_certificate_is_an_error_that_names_it() {
     let path = file.path().to_owned();
     for bundle in [path.clone(), path.with_extension("missing")] {
         let settings = Settings {
-            ca_bundle: Some(bundle.clone()),
+            authorities: vec![AuthorityFile {
+                path: bundle.clone(),
+                named_by: "NIX_SSL_CERT_FILE",
+            }],
             ..quick()
         };
         let broker = Granted::to("https://127.0.0.1:1").broker();
