@@ -90,8 +90,9 @@ pub(crate) fn of_request(error: reqwest::Error, about: &Circumstances<'_>) -> Tr
 fn proxy_problem(error: &reqwest::Error, origin: &Origin, detail: &str) -> Option<ProxyProblem> {
     let tunnel = tunnel_problem(error);
     let tls = cause::<rustls::Error>(error);
-    // Without a tunnel any TLS is with the proxy; within one it is with the origin.
-    if tunnel.is_none() && !(error.is_connect() && (!origin.is_https() || tls.is_none())) {
+    // All that happens before a tunnel is open is an error of the tunnel, but for running out of time;
+    // what happens within it is the origin's. Without a tunnel there is the proxy alone.
+    if tunnel.is_none() && !(error.is_connect() && (!origin.is_https() || error.is_timeout())) {
         return None;
     }
     Some(if let Some(tls) = tls {

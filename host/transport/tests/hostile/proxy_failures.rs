@@ -127,6 +127,20 @@ async fn a_proxy_that_does_not_answer_is_told_as_the_proxy() {
 }
 
 #[tokio::test]
+async fn what_breaks_within_a_tunnel_is_told_as_the_origins() {
+    let authority = Authority::new();
+    let proxy = Tunnel::start(Manner::Says("HTTP/1.1 200 Established\r\n\r\n")).await;
+    let client = client(settings(&authority, proxy.port));
+    let broker = Granted::to(ORIGIN).broker();
+    let url = format!("{ORIGIN}/").parse().unwrap();
+    let error = get(&client, &broker, &url).await.unwrap_err();
+    let TransportError::Connect { origin, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(origin.to_string(), ORIGIN);
+}
+
+#[tokio::test]
 async fn what_an_origin_answers_out_of_a_tunnel_is_its_own_answer() {
     let authority = Authority::new();
     let server = authority
