@@ -186,6 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_reads_a_key_leaves_no_core_file() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Core).maximum;
+        let most = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        setrlimit(Resource::Core, most).unwrap();
+        let missing = ClientCertificate {
+            name: "corp".parse().unwrap(),
+            certificate: "missing.pem".into(),
+            key: "missing.key".into(),
+            origins: Vec::new(),
+        };
+        assert!(identity(&missing).is_err());
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+    }
+
+    #[test]
     fn what_is_no_file_or_too_long_is_refused_and_nobody_waits_for_a_pipe() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");

@@ -1,13 +1,13 @@
 //! Rules 1 and 4, and what a request carries: only permitted ones, with the host's own headers, and
 //! with the credential only where it belongs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fetchhost_credentials::Keyring;
 use fetchhost_policy::Method;
-use fetchhost_transport::{Category, Client, Outgoing, TransportError};
+use fetchhost_transport::{Category, Client, Outgoing, Settings, TransportError};
 
-use crate::support::{CANARY, Granted, Server, answer, client, get, get_with, quick};
+use crate::support::{CANARY, Granted, Server, answer, body, client, get, get_with, quick};
 
 #[tokio::test]
 async fn each_scheme_puts_the_credential_where_it_belongs() {
@@ -175,4 +175,16 @@ async fn a_client_with_its_own_journal_does_not_see_the_others_contacts() {
         ),
         (1, 1, 0)
     );
+}
+
+#[tokio::test]
+async fn a_time_beyond_what_a_clock_can_hold_bounds_nothing() {
+    let server = Server::start(|_, _| answer("200 OK", "x")).await;
+    let client = client(Settings {
+        total_timeout: Some(Duration::MAX),
+        ..quick()
+    });
+    let broker = Granted::to(server.origin()).broker();
+    let response = get(&client, &broker, &server.url("/")).await.unwrap();
+    assert_eq!(body(response).await.unwrap(), "x");
 }
