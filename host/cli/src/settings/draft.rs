@@ -9,6 +9,7 @@
 //! place of the old one, complete and mode 0600. A link is not replaced by a file: whoever laid it
 //! edits what it leads to.
 
+mod array;
 mod tables;
 
 use std::fs::{self, File};
@@ -16,10 +17,10 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use fetchhost_policy::{Config, CredentialName, CredentialSpec, Grant, OriginPattern};
+use fetchhost_policy::{Config, CredentialName, CredentialSpec, Grant, Origin, OriginPattern};
 use rustix::fs::FlockOperation;
 use tempfile::NamedTempFile;
-use toml_edit::{Array, DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -103,10 +104,19 @@ impl Draft {
                 let old = old
                     .as_table_like_mut()
                     .ok_or_else(|| inline(&self.path, "credential"))?;
-                for key in ["source", "scheme", "origins"] {
-                    if let Some(value) = new.remove(key) {
-                        tables::put(old, key, value);
-                    }
+                let before = self.before.credentials.get(&spec.name);
+                if before.is_none_or(|before| before.scheme != spec.scheme)
+                    && let Some(value) = new.remove("scheme")
+                {
+                    tables::put(old, "scheme", value);
+                }
+                if let Some(value) = new.remove("source") {
+                    tables::put(old, "source", value);
+                }
+                if before.is_none_or(|before| before.origins != spec.origins)
+                    && let Some(value) = new.remove("origins")
+                {
+                    put_origins(old, value, &spec.origins);
                 }
             }
         }
@@ -179,7 +189,12 @@ impl Draft {
             .get_mut(index)
             .and_then(|grant| grant.get_mut("origins"))
             .and_then(Item::as_array_mut)
-            .map(|array| without(array, origins))
+            .map(|array| {
+                array::retain(array, |value| {
+                    let pattern = value.as_str().and_then(|text| text.parse().ok());
+                    !pattern.is_some_and(|pattern: OriginPattern| origins.contains(&pattern))
+                });
+            })
             .ok_or(refuse)
     }
 
@@ -191,7 +206,7 @@ impl Draft {
     }
 
     /// Puts the changed file in the place of the old one.
-    pub(crate) fn save(self) -> Result<(), Failure> {
+    pub(crate) fn save(&self) -> Result<(), Failure> {
         self.check()?;
         write_atomically(&self.path, self.document.to_string().as_bytes())
     }
@@ -244,15 +259,27 @@ fn lock(path: &Path) -> Result<File, Failure> {
     lock().map_err(|error: std::io::Error| unexpected(path, &error))
 }
 
-fn without(array: &mut Array, origins: &[OriginPattern]) {
-    array.retain(|value| {
-        let pattern = value.as_str().and_then(|text| text.parse().ok());
-        !pattern.is_some_and(|pattern: OriginPattern| origins.contains(&pattern))
+/// Sets `origins`, one by one where there is an array, so that the comments of those that stay do.
+fn put_origins(table: &mut dyn TableLike, new: Item, origins: &[Origin]) {
+    let Some(old) = table.get_mut("origins").and_then(Item::as_array_mut) else {
+        tables::put(table, "origins", new);
+        return;
+    };
+    let origin = |value: &toml_edit::Value| value.as_str()?.parse::<Origin>().ok();
+    array::retain(old, |value| {
+        origin(value).is_some_and(|origin| origins.contains(&origin))
     });
+    let kept: Vec<Origin> = old.iter().filter_map(origin).collect();
+    for added in origins.iter().filter(|origin| !kept.contains(origin)) {
+        array::push(old, &added.to_string());
+    }
 }
 
 fn unexpected(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::usage(format!("`{}` cannot be changed: {error}", path.display()))
+    Failure::usage(format!("`{}` cannot be changed: {error}", path.display())).with_hint(format!(
+        "see that you may write to `{}` and that its disk has room",
+        path.parent().unwrap_or(Path::new(".")).display()
+    ))
 }
 
 fn inline(path: &Path, key: &str) -> Failure {

@@ -267,3 +267,64 @@ fn inline_tables_and_arrays_are_told_to_be_edited_by_hand() {
         assert!(failure.hint.unwrap().contains("by hand"));
     }
 }
+
+#[test]
+fn comments_of_other_elements_outlive_the_removal_of_one() {
+    let home = Home::new(BEFORE);
+    home.edit(|draft| draft.remove_grant(0, &origins(&["https://b.example"])))
+        .unwrap();
+    assert_eq!(
+        home.text(),
+        BEFORE.replace("    \"https://b.example\",\n", "")
+    );
+    for (array, removed, left) in [
+        (
+            "[\n  # one\n  \"https://a.example\", # main\n  # two\n  \"https://b.example\", # side\n]",
+            "b",
+            "[\n  # one\n  \"https://a.example\", # main\n]",
+        ),
+        (
+            "[\n  # one\n  \"https://a.example\", # main\n  # two\n  \"https://b.example\" # side\n]",
+            "a",
+            "[\n  # two\n  \"https://b.example\" # side\n]",
+        ),
+        (
+            "[\n  \"https://a.example\", # main\n  \"https://b.example\" # side\n]",
+            "b",
+            "[\n  \"https://a.example\" # main\n]",
+        ),
+        (
+            "[\"https://a.example\", \"https://b.example\"]",
+            "a",
+            "[\"https://b.example\"]",
+        ),
+        (
+            "[ # all\n  \"https://a.example\", \"https://b.example\", # both\n  # last\n]",
+            "a",
+            "[ # all\n  \"https://b.example\", # both\n  # last\n]",
+        ),
+    ] {
+        let text = format!("[[grant]]\nmodule = \"builtin:http\"\norigins = {array} # them\n");
+        let home = Home::new(&text);
+        home.edit(|draft| {
+            draft.remove_grant(0, &origins(&[&format!("https://{removed}.example")]))
+        })
+        .unwrap();
+        assert_eq!(home.text(), text.replace(array, left), "{array}");
+    }
+}
+
+#[test]
+fn what_a_new_secret_does_not_change_keeps_its_comments() {
+    let text = "[credential.work]\nsource = { env = \"WORK\" } # direnv\nscheme = \"header:PRIVATE-TOKEN\" # theirs\norigins = [\n    \"https://a.example\", # main\n    \"https://b.example\", # side\n]\n";
+    let home = Home::new(text);
+    let mut both = spec("work", "https://a.example");
+    both.origins.push("https://b.example".parse().unwrap());
+    home.edit(|draft| draft.put_credential(&both)).unwrap();
+    let sealed = text.replace("env = \"WORK\"", "age = \"credentials/work.age\"");
+    assert_eq!(home.text(), sealed);
+    both.origins[1] = "https://c.example".parse().unwrap();
+    home.edit(|draft| draft.put_credential(&both)).unwrap();
+    let changed = sealed.replace("\"https://b.example\", # side", "\"https://c.example\",");
+    assert_eq!(home.text(), changed);
+}
