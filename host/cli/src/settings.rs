@@ -56,6 +56,7 @@ fn read_text(path: &Path) -> Result<Option<String>, Failure> {
             "the configuration `{}` cannot be read: {error}",
             path.display()
         ))
+        .with_hint("see that it is a file that you can read, or move it away")
     };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(None);
@@ -73,10 +74,57 @@ fn read_text(path: &Path) -> Result<Option<String>, Failure> {
     };
     // Whoever can write the folder can put another file of the owner's in its place.
     check_owner(&opened, folder, "the folder of the configuration")?;
+    check_links(path)?;
     check_owner(&file, path, "the configuration")?;
     std::io::read_to_string(std::fs::File::from(file))
         .map(Some)
         .map_err(|error| fail(&error))
+}
+
+/// The most links that are followed, as the system does.
+const MAX_LINKS: usize = 40;
+
+/// Follows the links that `path` leads through. Each must be the user's or root's, and so must the
+/// folder that the next lies in: whoever can write there chooses what is read.
+fn check_links(path: &Path) -> Result<(), Failure> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else {
+            return Ok(());
+        };
+        let fail = |error: &dyn std::fmt::Display| {
+            Failure::usage(format!(
+                "the link `{}` to the configuration cannot be read: {error}",
+                path.display()
+            ))
+            .with_hint("see where it leads, or move it away")
+        };
+        let owner = rustix::fs::lstat(&path)
+            .map_err(|error| fail(&error))?
+            .st_uid;
+        let user = rustix::process::geteuid().as_raw();
+        if owner != user && owner != 0 {
+            return Err(Failure::usage(format!(
+                "the link `{}` to the configuration belongs to user {owner}, who is neither you nor root",
+                path.display()
+            ))
+            .with_hint("check where it leads, then make it yourself"));
+        }
+        let target = path.parent().unwrap_or(Path::new("/")).join(target);
+        let Some(folder) = target.parent() else {
+            return Ok(());
+        };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let opened =
+            rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| fail(&error))?;
+        check_owner(
+            &opened,
+            folder,
+            "the folder that the configuration is linked from",
+        )?;
+        path = target;
+    }
+    Ok(())
 }
 
 /// Refuses what belongs to somebody else, or what others can write.

@@ -95,11 +95,23 @@ fn what_belongs_to_somebody_else_is_refused() {
 fn a_link_is_judged_by_the_file_that_it_leads_to() {
     let files = files("", GRANT);
     let file = files.folder.path().join("user/config.toml");
-    let elsewhere = files.folder.path().join("elsewhere.toml");
+    let folder = files.folder.path().join("elsewhere");
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o755);
+    let elsewhere = folder.join("config.toml");
     fs::rename(&file, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
     let settings = Settings::load(&files.environment).unwrap();
     assert_eq!(settings.config.grants.len(), 1);
     set_mode(&elsewhere, 0o666);
     assert!(message(&files).contains("can be written by others"));
+    set_mode(&elsewhere, 0o644);
+    // Whoever can write there can put another file of the user's in its place.
+    set_mode(&folder, 0o777);
+    assert!(message(&files).contains("linked from"));
+    set_mode(&folder, 0o755);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(&file, Some(54321), None).unwrap();
+        assert!(message(&files).contains("the link"));
+    }
 }
