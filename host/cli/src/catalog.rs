@@ -113,6 +113,21 @@ pub(crate) async fn builtins(engine: &Engine) -> Result<Vec<Loaded>, Failure> {
     Ok(loaded)
 }
 
+/// Loads the built-in module of this name.
+pub(crate) async fn builtin(engine: &Engine, name: &str) -> Result<Arc<Module>, Failure> {
+    let Some(builtin) = BUILTIN.iter().find(|builtin| builtin.name == name) else {
+        let known: Vec<String> = BUILTIN
+            .iter()
+            .map(|builtin| format!("`builtin:{}`", builtin.name))
+            .collect();
+        return Err(
+            Failure::usage(format!("there is no module `builtin:{name}`"))
+                .with_hint(format!("there are {}", known.join(", "))),
+        );
+    };
+    Ok(Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?))
+}
+
 async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> {
     match reference {
         Reference::Name(name) => load_builtin(engine, name).await,

@@ -5,6 +5,9 @@ pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod remove;
 
+use std::sync::Arc;
+
+use fetchhost_engine::Module;
 use fetchhost_policy::{ModuleId, PathPattern};
 
 use crate::catalog;
@@ -16,6 +19,8 @@ struct Named {
     id: ModuleId,
     /// The paths that it declares, when it was there to be asked.
     paths: Option<Vec<PathPattern>>,
+    /// The module itself, when it was there to be asked.
+    module: Option<Arc<Module>>,
 }
 
 /// Reads MODULE: as grants name it, or a fetcher of it as `run` does.
@@ -24,12 +29,17 @@ async fn module(context: &Context, text: &str) -> Result<Named, Failure> {
         let id = text
             .parse()
             .map_err(|error: fetchhost_policy::IdError| Failure::usage(error.to_string()))?;
-        return Ok(Named { id, paths: None });
+        return Ok(Named {
+            id,
+            paths: None,
+            module: None,
+        });
     }
     let selected = catalog::select(&context.engine()?, text).await?;
     Ok(Named {
         paths: Some(selected.description()?.needs.paths.clone()),
         id: selected.id,
+        module: Some(selected.module),
     })
 }
 

@@ -1,11 +1,16 @@
 //! `nix-fetchhost grant add`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use fetchhost_policy::{CredentialName, Grant, Method, Provenance, SlotName};
+use fetchhost_engine::Module;
+use fetchhost_policy::{
+    CERTIFICATE_SLOT, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+};
 
 use super::{module, values};
 use crate::args::GrantAddArgs;
+use crate::catalog;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::draft::Draft;
@@ -16,6 +21,16 @@ use crate::settings::draft::Draft;
 /// as a file, so that the user sees what was granted.
 pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Failure> {
     let named = module(context, &args.module).await?;
+    let credentials = credentials(&args.credential)?;
+    // A grant for what nobody has would be in force without ever being used.
+    let known = match (&named.module, &named.id) {
+        (Some(module), _) => Some(Arc::clone(module)),
+        (None, ModuleId::Builtin(name)) => Some(catalog::builtin(&context.engine()?, name).await?),
+        (None, ModuleId::Digest(_)) => None,
+    };
+    if let Some(module) = known {
+        check_slots(&named.id, &module, &credentials)?;
+    }
     let mut paths = (!args.path.is_empty())
         .then(|| values("--path", &args.path))
         .transpose()?;
@@ -37,7 +52,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         methods,
         paths,
         redirects: values("--redirect", &args.redirect)?,
-        credentials: credentials(&args.credential)?,
+        credentials,
         from: Provenance::Argv,
     };
     let mut draft = Draft::open(&context.environment)?;
@@ -47,6 +62,30 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         .printer
         .note(&format!("granted to {}", grant.module));
     Ok(())
+}
+
+/// Refuses slots that no fetcher of the module has.
+fn check_slots(
+    id: &ModuleId,
+    module: &Module,
+    credentials: &BTreeMap<SlotName, CredentialName>,
+) -> Result<(), Failure> {
+    let fetchers = module.description().fetchers.values();
+    let mut known: BTreeSet<&str> = fetchers
+        .flat_map(|fetcher| fetcher.slots.keys().map(SlotName::as_str))
+        .collect();
+    known.insert(CERTIFICATE_SLOT);
+    match credentials
+        .keys()
+        .find(|slot| !known.contains(slot.as_str()))
+    {
+        None => Ok(()),
+        Some(slot) => {
+            let known: Vec<String> = known.iter().map(|slot| format!("`{slot}`")).collect();
+            Err(Failure::usage(format!("`{id}` has no slot `{slot}`"))
+                .with_hint(format!("there are {}", known.join(", "))))
+        }
+    }
 }
 
 /// Reads `--credential SLOT=NAME`. What is no name is not repeated: it may be a secret.
