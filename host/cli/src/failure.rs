@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// What was done all the same, when one of several destinations failed.
     pub(crate) report: Option<Box<ResultReport>>,
+    /// The record of the run, where one was kept.
+    pub(crate) ticket: Option<String>,
 }
 
 impl Failure {
@@ -31,6 +33,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             report: None,
+            ticket: None,
         }
     }
 
@@ -48,6 +51,7 @@ impl Failure {
             message: format!("stopped by {}; nothing was emitted", stop.name),
             hint: None,
             report: None,
+            ticket: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl From<fetchhost_pipeline::Error> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            ticket: None,
         }
     }
 }
@@ -99,6 +104,7 @@ impl From<ConfigError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            ticket: None,
         }
     }
 }
@@ -111,6 +117,7 @@ impl From<PolicyError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            ticket: None,
         }
     }
 }
@@ -127,6 +134,7 @@ impl From<ModuleError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            ticket: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use fetchhost_credentials::Keyring;
+use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
 use fetchhost_pipeline::{Expectation, Job, Outcome};
 use fetchhost_policy::describe::FetcherDescription;
@@ -21,22 +21,24 @@ use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
-use crate::journal::{self, Journal, Record};
+use crate::journal::{self, Done, Journal, Record};
 use crate::params::{self, Params};
 use crate::progress::Progress;
 use crate::provenance;
-use crate::report::{DryRun, ResultReport, hex};
+use crate::report::{ContactReport, DryRun, ResultReport, hex};
 use crate::signals;
 
 /// A job and what its report needs.
 pub(crate) struct Fetching {
     selected: Selected,
     client: Client,
+    /// Ends questions and programs for credentials.
+    cancel: Cancel,
     job: Job,
     progress: Arc<Progress>,
     /// The parameters, for the record.
     parameters: Map<String, Value>,
-    /// The origins that were typed, to explain what is granted.
+    /// The origin that is asked first and those that were typed, to explain what is granted.
     origins: Vec<Origin>,
 }
 
@@ -73,6 +75,7 @@ impl Fetching {
         let (mode, name) = output(description, &params, args)?;
         let destinations = destinations(&wanted)?;
         let consent = consent(description, &params, args)?;
+        let effective = effective_origin(description, &params.object);
         let config = &context.settings.config;
         let broker = Broker::new(
             selected.id.clone(),
@@ -81,8 +84,12 @@ impl Fetching {
             config,
             Some(&consent),
         )?;
-        let client = context.client(Arc::new(Keyring::new()));
         let progress = Arc::new(Progress::new(context.printer));
+        let asking = Arc::clone(&progress);
+        let keyring = Keyring::new()
+            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
+        let cancel = keyring.cancel();
+        let client = context.client(Arc::new(keyring));
         let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
@@ -102,14 +109,20 @@ impl Fetching {
         Ok(Self {
             selected,
             client,
+            cancel,
             job,
             progress,
             parameters: params.object,
-            origins: consent
-                .typed_origins
+            origins: effective
                 .into_iter()
+                .chain(consent.typed_origins)
                 .chain(consent.allow)
-                .collect(),
+                .fold(Vec::new(), |mut once, origin| {
+                    if !once.contains(&origin) {
+                        once.push(origin);
+                    }
+                    once
+                }),
         })
     }
 
@@ -150,41 +163,59 @@ impl Fetching {
     ) -> Result<(Outcome, ResultReport), Failure> {
         let (typed, parameters) = (args.fetcher.clone(), self.parameters.clone());
         let (started, ticket) = (journal::now(), journal::ticket().unwrap_or_default());
+        if let Some(path) = provenance {
+            provenance::check_place(path)?;
+        }
+        let mut done = Done {
+            module: self.selected.id.to_string(),
+            module_digest: hex(&self.selected.module.digest()),
+            contacts: Vec::new(),
+        };
+        let (client, progress) = (self.client.clone(), Arc::clone(&self.progress));
         let ended = self.run_job(args.timeout).await;
-        if let Some(state) = &context.environment.state {
-            let ended = ended.as_ref().map(|(_, report)| report);
-            let record = Record::new(ticket.clone(), &typed, &parameters, ended);
-            if let Err(error) = Journal::new(state).append(&record) {
-                context
-                    .printer
-                    .warning(&format!("this run was not recorded: {error}"));
+        done.contacts = client.journal().iter().map(ContactReport::new).collect();
+        let mut ended = ended.and_then(|(outcome, report)| {
+            if let Some(path) = provenance {
+                if !progress.has_planned() {
+                    return Err(provenance::nothing_fetched(path, report));
+                }
+                let statement =
+                    provenance::statement(&outcome.output, &report, &parameters, &ticket, &started);
+                provenance::write(path, &statement, &report)?;
+            }
+            Ok((outcome, report))
+        });
+        let Some(state) = &context.environment.state else {
+            return ended;
+        };
+        if let Err(failure) = &mut ended {
+            failure.ticket = Some(ticket.clone());
+        }
+        let result = ended.as_ref().map(|(_, report)| report);
+        let record = Record::new(ticket, &typed, &parameters, done, result);
+        if let Err(error) = Journal::new(state).append(&record) {
+            context
+                .printer
+                .warning(&format!("this run was not recorded: {error}"));
+            if let Err(failure) = &mut ended {
+                failure.ticket = None;
             }
         }
-        let (outcome, report) = ended?;
-        if let Some(path) = provenance {
-            let statement =
-                provenance::statement(&outcome.output, &report, &parameters, &ticket, &started);
-            std::fs::write(path, format!("{statement:#}\n")).map_err(|error| Failure {
-                status: ExitStatus::Sink,
-                report: Some(Box::new(report.clone())),
-                ..Failure::usage(format!(
-                    "the statement `{}` cannot be written: {error}",
-                    path.display()
-                ))
-            })?;
-        }
-        Ok((outcome, report))
+        ended
     }
 
     async fn run_job(self, limit: Option<Duration>) -> Result<(Outcome, ResultReport), Failure> {
         let Self {
             selected,
             client,
+            cancel,
             job,
             progress,
             ..
         } = self;
         let ended = until_stopped(fetchhost_pipeline::run(job), limit, &progress).await;
+        // What waits for the user or a program tidies up before this process ends.
+        cancel.fire();
         progress.finish();
         let outcome = ended?;
         let report = ResultReport::new(
@@ -338,6 +369,20 @@ fn output(
     Ok((mode, name))
 }
 
+/// The origin that the parameters name, typed or by default. What is none is told where it is used.
+fn effective_origin(
+    description: &FetcherDescription,
+    parameters: &Map<String, Value>,
+) -> Option<Origin> {
+    let parameter = description.needs.origin_parameter.as_ref()?;
+    let default = || {
+        let schema = description.parameters.get("properties")?.get(parameter)?;
+        schema.get("default")
+    };
+    let text = parameters.get(parameter).or_else(default)?.as_str()?;
+    Origin::of_parameter(text).ok()
+}
+
 /// What typing this command line consents to.
 fn consent(
     description: &FetcherDescription,
@@ -402,6 +447,7 @@ fn timed_out(limit: Duration) -> Failure {
         ),
         hint: Some("give it more time with `--timeout`".to_owned()),
         report: None,
+        ticket: None,
     }
 }
 

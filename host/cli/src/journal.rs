@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::report::{ErrorReport, ResultReport, hex};
+use crate::report::{ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, hex};
 
 /// When the record reaches this size, in bytes, it becomes the old one, and the old one goes.
 const ROTATE_AT: u64 = 8 << 20;
@@ -25,6 +25,9 @@ const TICKET_BYTES: usize = 5;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
+    /// 1; absent in records of the first version.
+    #[serde(default)]
+    schema_version: u32,
     /// Names this run.
     pub(crate) ticket: String,
     /// When it ended, as RFC 3339 in UTC.
@@ -33,6 +36,9 @@ pub(crate) struct Record {
     pub(crate) fetcher: String,
     /// The parameters, URLs without their queries.
     pub(crate) parameters: Map<String, Value>,
+    /// What ran and whom it asked, however the run ended.
+    #[serde(flatten)]
+    pub(crate) done: Done,
     /// The exit code.
     pub(crate) exit_code: u8,
     /// As `--json` prints it.
@@ -41,11 +47,24 @@ pub(crate) struct Record {
     pub(crate) error: Option<Value>,
 }
 
+/// What ran and whom it asked.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Done {
+    /// The module, as grants name it.
+    pub(crate) module: String,
+    /// The SHA-256 of its component, in hex.
+    pub(crate) module_digest: String,
+    /// Each request that was sent, in order.
+    pub(crate) contacts: Vec<ContactReport>,
+}
+
 impl Record {
     pub(crate) fn new(
         ticket: String,
         fetcher: &str,
         parameters: &Map<String, Value>,
+        done: Done,
         ended: Result<&ResultReport, &Failure>,
     ) -> Self {
         let (exit_code, result, error) = match ended {
@@ -56,10 +75,12 @@ impl Record {
             }
         };
         Self {
+            schema_version: SCHEMA_VERSION,
             ticket,
             time: now(),
             fetcher: fetcher.to_owned(),
             parameters: shown(parameters),
+            done,
             exit_code,
             result,
             error,
@@ -171,6 +192,7 @@ mod tests {
             ticket.to_owned(),
             "f",
             &parameters,
+            Done::default(),
             Err(&Failure::usage("wrong")),
         )
     }

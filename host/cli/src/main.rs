@@ -184,7 +184,7 @@ async fn dispatch(
             name,
             origin,
             scheme,
-        }) => commands::credential::set::set(context, name, origin, scheme.as_deref()),
+        }) => commands::credential::set::set(context, name, origin, scheme.as_deref()).await,
         Command::Credential(CredentialCommand::Remove { name }) => {
             commands::credential::remove::remove(context, name)
         }

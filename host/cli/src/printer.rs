@@ -88,14 +88,28 @@ impl Printer {
         }
     }
 
+    /// Takes off the screen what stands in the line of the cursor.
+    pub(crate) fn clear_line(self) {
+        let mut stderr = anstream::stderr().lock();
+        // Nothing can be done when stderr is gone.
+        let _ = write!(stderr, "\r\x1b[2K").and_then(|()| stderr.flush());
+    }
+
     /// The failure that ends the program.
     pub(crate) fn failure(self, failure: &Failure) {
         let hint = failure.hint.as_ref();
+        let ticket = failure
+            .ticket
+            .as_ref()
+            .map(|ticket| format!("`nix-fetchhost log {ticket}` shows the record of this run"));
         if self.internal_json {
             let hint = hint
                 .map(|hint| format!("\n\nhint: {hint}"))
                 .unwrap_or_default();
-            let text = format!("error: {}{hint}", failure.message);
+            let ticket = ticket
+                .map(|ticket| format!("\n\n{ticket}"))
+                .unwrap_or_default();
+            let text = format!("error: {}{hint}{ticket}", failure.message);
             stderr(format_args!(
                 "{}",
                 internal_json::message(Level::Error, &text)
@@ -104,6 +118,9 @@ impl Printer {
             stderr(format_args!("{ERROR}error{ERROR:#}: {}", failure.message));
             if let Some(hint) = hint {
                 stderr(format_args!("\n{HINT}hint{HINT:#}: {hint}"));
+            }
+            if let Some(ticket) = ticket {
+                stderr(format_args!("\n{ticket}"));
             }
         }
         if self.json {

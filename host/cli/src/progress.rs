@@ -12,6 +12,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::internal_json;
 use crate::printer::{Printer, Verbosity};
 
+/// How often the bar is drawn.
+const BAR_INTERVAL: Duration = Duration::from_millis(120);
 /// How often a plain line reports a body that is still arriving.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// How often internal-json does.
@@ -22,6 +24,8 @@ pub(crate) struct Progress {
     printer: Printer,
     display: Display,
     committing: AtomicBool,
+    /// Whether the module was asked for a plan.
+    planned: AtomicBool,
 }
 
 enum Display {
@@ -54,7 +58,30 @@ impl Progress {
             printer,
             display,
             committing: AtomicBool::new(false),
+            planned: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the module ran. It does not where the output was there, or was copied.
+    pub(crate) fn has_planned(&self) -> bool {
+        self.planned.load(Ordering::Relaxed)
+    }
+
+    /// Takes the bar off the screen while `question` is asked there. Whatever else happens meanwhile
+    /// does not wait for the answer.
+    pub(crate) fn make_room<T>(&self, question: impl FnOnce() -> T) -> T {
+        let Display::Bar(bar) = &self.display else {
+            return question();
+        };
+        bar.disable_steady_tick();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        self.printer.clear_line();
+        let answer = question();
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        if !bar.is_finished() {
+            bar.enable_steady_tick(BAR_INTERVAL);
+        }
+        answer
     }
 
     /// Whether destinations make the output visible, or have done so.
@@ -108,6 +135,9 @@ impl Observer for Progress {
         };
         self.committing
             .store(phase == Phase::Committing, Ordering::Relaxed);
+        if phase == Phase::Planning {
+            self.planned.store(true, Ordering::Relaxed);
+        }
         match &self.display {
             Display::Bar(bar) => bar.set_message(text),
             Display::Lines(_) => self.printer.detail(text),
@@ -189,6 +219,6 @@ fn bar() -> ProgressBar {
     {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(120));
+    bar.enable_steady_tick(BAR_INTERVAL);
     bar
 }

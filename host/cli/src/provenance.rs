@@ -2,9 +2,16 @@
 //!
 //! Format: <https://in-toto.io/Statement/v1> and <https://slsa.dev/provenance/v1>.
 
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use fetchhost_formats::FixedOutput;
 use serde_json::{Map, Value, json};
 
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::journal;
 use crate::report::{ResultReport, hex};
 
@@ -57,4 +64,73 @@ pub(crate) fn statement(
             },
         },
     })
+}
+
+/// Whether a statement can be written to `path`, as far as that is known before the fetch.
+pub(crate) fn check_place(path: &Path) -> Result<(), Failure> {
+    let (target, folder) = place(path);
+    let problem = match fs::metadata(&folder) {
+        Err(error) => error.to_string(),
+        Ok(found) if !found.is_dir() => "it is not in a folder".to_owned(),
+        Ok(_) if target.is_dir() => "it is a folder".to_owned(),
+        Ok(_) => return Ok(()),
+    };
+    Err(
+        Failure::usage(format!("`--provenance {}`: {problem}", path.display()))
+            .with_hint("name a file in a folder that is there"),
+    )
+}
+
+/// Nothing is attested that this run did not see.
+pub(crate) fn nothing_fetched(path: &Path, report: ResultReport) -> Failure {
+    Failure {
+        report: Some(Box::new(report)),
+        ..Failure::usage(format!(
+            "no statement was written to `{}`: nothing was fetched, because the output was there already",
+            path.display()
+        ))
+        .with_hint("fetch it again with `--refetch`, or leave out `--provenance`")
+    }
+}
+
+/// Writes the statement whole or not at all; into what is no file, such as a pipe, as it is.
+pub(crate) fn write(path: &Path, statement: &Value, report: &ResultReport) -> Result<(), Failure> {
+    let text = format!("{statement:#}\n");
+    let (target, folder) = place(path);
+    let write = || -> io::Result<()> {
+        if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+            return fs::write(&target, &text);
+        }
+        // As any other file is made: who may read it is the user's umask to say.
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(&folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&target).map_err(|error| error.error)?;
+        File::open(&folder)?.sync_all()
+    };
+    write().map_err(|error| {
+        Failure {
+            status: ExitStatus::Sink,
+            kind: "sink",
+            report: Some(Box::new(report.clone())),
+            ..Failure::usage(format!(
+                "the statement `{}` cannot be written: {error}",
+                path.display()
+            ))
+        }
+        .with_hint("the output itself is there; name another file and add `--refetch`")
+    })
+}
+
+/// The file, behind links, and its folder.
+fn place(path: &Path) -> (PathBuf, PathBuf) {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .to_owned();
+    (target, folder)
 }

@@ -1,7 +1,7 @@
 //! What `--json` prints: a versioned contract, published as `docs/schema/*.json`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use fetchhost_pipeline::{Outcome, SinkStatus};
 use fetchhost_transport::Contact;
@@ -9,7 +9,7 @@ use fetchhost_transport::Contact;
 use crate::failure::Failure;
 
 /// The version of every object below. It grows only when a member changes its meaning or goes away.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// The result of `run` and `prefetch`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -59,9 +59,9 @@ struct DestinationReport {
 }
 
 /// One request that was sent.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ContactReport {
+pub(crate) struct ContactReport {
     /// The method.
     method: String,
     /// The URL without its query.
@@ -156,7 +156,7 @@ impl DestinationReport {
 }
 
 impl ContactReport {
-    fn new(contact: &Contact) -> Self {
+    pub(crate) fn new(contact: &Contact) -> Self {
         Self {
             method: contact.method.to_string(),
             url: contact.url.clone(),
@@ -168,8 +168,7 @@ impl ContactReport {
 }
 
 /// What `run --dry-run` says.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(crate) struct DryRun {
     pub(crate) store_path: String,
     pub(crate) module: String,
@@ -179,6 +178,60 @@ pub(crate) struct DryRun {
     pub(crate) destinations: Vec<(String, bool)>,
     /// For each origin that was typed: what is granted, in sentences.
     pub(crate) granted: Vec<String>,
+}
+
+/// What `run --dry-run` prints: what would be done. Nobody was asked.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost dry run")]
+struct DryRunReport<'a> {
+    /// 1.
+    schema_version: u32,
+    /// The logical store path.
+    store_path: &'a str,
+    /// The module, as grants name it: `builtin:NAME` or `sha256:HEX`.
+    module: &'a str,
+    /// The SHA-256 of the module's component, in hex.
+    module_digest: &'a str,
+    /// The fetcher's name.
+    fetcher: &'a str,
+    /// Each destination, in the order given.
+    destinations: Vec<PlannedDestination<'a>>,
+    /// What is granted, in sentences: for the origin that the parameters name, typed or by default,
+    /// and for each origin of `--allow`.
+    granted: &'a [String],
+}
+
+/// What would come of one destination.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PlannedDestination<'a> {
+    /// The destination as given.
+    destination: &'a str,
+    /// Whether it holds the output already; else it would be written.
+    present: bool,
+}
+
+impl Serialize for DryRun {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        DryRunReport {
+            schema_version: SCHEMA_VERSION,
+            store_path: &self.store_path,
+            module: &self.module,
+            module_digest: &self.module_digest,
+            fetcher: &self.fetcher,
+            destinations: self
+                .destinations
+                .iter()
+                .map(|(destination, present)| PlannedDestination {
+                    destination,
+                    present: *present,
+                })
+                .collect(),
+            granted: &self.granted,
+        }
+        .serialize(serializer)
+    }
 }
 
 impl std::fmt::Display for DryRun {
@@ -230,6 +283,8 @@ struct ErrorDetail {
     message: String,
     /// What to do next.
     hint: Option<String>,
+    /// Names the record of the run, for `nix-fetchhost log TICKET`; null where none was kept.
+    ticket: Option<String>,
 }
 
 impl ErrorReport {
@@ -242,6 +297,7 @@ impl ErrorReport {
                 exit_code: failure.status.code(),
                 message: failure.message.clone(),
                 hint: failure.hint.clone(),
+                ticket: failure.ticket.clone(),
             },
         }
     }
@@ -253,11 +309,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Compares with the published schema. After a wanted change, write what the failure prints.
-    fn is_published<T: JsonSchema>(published: &str) {
+    #[track_caller]
+    pub(crate) fn is_published<T: JsonSchema>(published: &str) {
         let schema = serde_json::to_string_pretty(&schemars::schema_for!(T)).unwrap();
         assert!(
             schema.trim() == published.trim(),
@@ -273,5 +330,10 @@ mod tests {
     #[test]
     fn the_schema_of_failures_is_the_published_one() {
         is_published::<ErrorReport>(include_str!("../../../docs/schema/error.schema.json"));
+    }
+
+    #[test]
+    fn the_schema_of_dry_runs_is_the_published_one() {
+        is_published::<DryRunReport<'_>>(include_str!("../../../docs/schema/dry-run.schema.json"));
     }
 }

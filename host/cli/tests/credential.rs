@@ -59,18 +59,21 @@ fn what_is_set_is_encrypted_and_found_again() {
             .all(|(_, content)| !String::from_utf8_lossy(content).contains(CANARY)),
         "no file holds the secret in the clear"
     );
-    for file in ["config.toml", "identity.txt", "credentials/work.age"] {
-        let mode = fs::metadata(home.config(file))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o7777, 0o600, "{file}");
+    let sealed = home.sealed();
+    assert_eq!(sealed.len(), 1);
+    for file in [
+        &home.config("config.toml"),
+        &home.config("identity.txt"),
+        &sealed[0],
+    ] {
+        let mode = fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{}", file.display());
     }
     assert_eq!(
         home.run(&["credential", "list"]).succeeds(),
         format!(
             "work  age:{}  header:PRIVATE-TOKEN  https://gitlab.example.com\n",
-            home.config("credentials/work.age").display()
+            sealed[0].display()
         )
     );
     let tested = home.run(&["credential", "test", "work"]).succeeds();
@@ -80,8 +83,58 @@ fn what_is_set_is_encrypted_and_found_again() {
     home.typed(&again, "another").succeeds();
     let listed = home.run(&["credential", "list", "--json"]).succeeds();
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!(listed[0]["scheme"], "header:PRIVATE-TOKEN");
-    assert_eq!(listed[0]["origins"][0], "https://b.example");
+    assert_eq!(listed["schemaVersion"], 1);
+    let row = &listed["credentials"][0];
+    assert_eq!(row["scheme"], "header:PRIVATE-TOKEN");
+    assert_eq!(row["origins"][0], "https://b.example");
+    // Never the new secret under a name that the old configuration knows, nor the old one left behind.
+    let again = home.sealed();
+    assert_eq!(again.len(), 1);
+    assert_ne!(again, sealed);
+    assert_eq!(row["source"], format!("age:{}", again[0].display()));
+}
+
+#[test]
+fn what_a_set_that_was_cut_short_left_behind_goes_with_the_next() {
+    let home = Home::new();
+    home.typed(&SET, CANARY).succeeds();
+    let folder = home.config("credentials");
+    for name in [
+        "work.age",
+        "work.0123456789.age",
+        "workshop.0123456789.age",
+        "work.txt",
+    ] {
+        fs::write(folder.join(name), "left behind").unwrap();
+    }
+    home.typed(&SET, CANARY).succeeds();
+    let mut left = home.sealed();
+    left.retain(|path| fs::read(path).unwrap() == b"left behind");
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            folder.join("work.txt"),
+            folder.join("workshop.0123456789.age")
+        ]
+    );
+}
+
+#[test]
+fn a_client_certificate_is_not_overwritten_and_basic_asks_for_its_user() {
+    let home = Home::new();
+    let before = "[credential.cert]\nsource = { client-certificate = { certificate = \"c.pem\", key = \"k.pem\" } }\nscheme = \"mtls\"\norigins = [\"https://a.example\"]\n\n[credential.work]\nsource = { netrc = true }\nscheme = \"basic\"\norigins = [\"https://a.example\"]\n";
+    home.configure(before);
+    let mut set = SET;
+    set[2] = "cert";
+    let stderr = home.typed(&set, CANARY).fails(2);
+    assert!(stderr.contains("is a client certificate"), "{stderr}");
+    let stderr = home.typed(&SET[..3], CANARY).fails(2);
+    assert!(
+        stderr.contains("basic:USER") && !stderr.contains("is new"),
+        "{stderr}"
+    );
+    assert_eq!(home.text(), before);
 }
 
 #[test]
@@ -142,7 +195,7 @@ fn remove_takes_the_credential_and_its_file_but_not_what_is_in_use() {
     assert!(stderr.contains("grant remove"), "{stderr}");
     home.run(&["grant", "remove", "builtin:gitlab"]).succeeds();
     home.run(&["credential", "remove", "work"]).succeeds();
-    assert!(!home.config("credentials/work.age").exists());
+    assert!(home.sealed().is_empty());
     assert_eq!(
         fs::read_to_string(home.config("config.toml"))
             .unwrap()
@@ -247,6 +300,20 @@ fn a_source_that_fails_is_told_without_the_secret() {
     ));
     let stderr = home.run(&["-vv", "credential", "test", "work"]).fails(2);
     assert!(stderr.contains("`/bin/sh` failed"), "{stderr}");
+}
+
+#[test]
+fn a_netrc_with_the_line_ends_of_another_system_is_read() {
+    let home = Home::new();
+    let entry = format!("machine a.example\r\nlogin me\r\npassword {CANARY}\r\n");
+    fs::write(
+        home.config("netrc"),
+        format!("macdef init\r\nmachine a.example password wrong\r\n\r\n{entry}"),
+    )
+    .unwrap();
+    home.configure("[credential.work]\nsource = { netrc = \"netrc\" }\nscheme = \"basic\"\norigins = [\"https://a.example\"]\n");
+    let tested = home.run(&["credential", "test", "work"]).succeeds();
+    assert!(tested.contains("has a secret"), "{tested}");
 }
 
 #[test]

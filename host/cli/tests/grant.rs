@@ -43,6 +43,7 @@ fn what_is_added_is_listed_and_keeps_the_comments() {
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["grants"][1]["methods"][0], "GET");
     assert_eq!(listed["grants"][0]["paths"], serde_json::Value::Null);
+    assert_eq!(listed["schemaVersion"], 1);
     assert_eq!(listed["argvConsent"], true);
     assert_eq!(listed["locked"], false);
 }
@@ -68,6 +69,20 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
         (
             vec!["builtin:http", "--origin", "*"],
             "stands for every server",
+        ),
+        (
+            vec!["builtin:gitlb", "--origin", "https://c.example"],
+            "there is no module `builtin:gitlb`",
+        ),
+        (
+            vec![
+                "builtin:gitlab",
+                "--origin",
+                "https://a.example",
+                "--credential",
+                "tokn=work",
+            ],
+            "has no slot `tokn`",
         ),
         (
             vec![

@@ -2,13 +2,51 @@
 
 mod problem;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use fetchhost_policy::{CredentialName, Origin, SourceSpec};
 
 use crate::{IdentityError, source::file::FileError};
 
 pub use problem::{AgeProblem, NetrcProblem, Problem, ProgramProblem};
+
+/// The kinds of files that secrets are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// The secret alone.
+    Plain,
+    /// Encrypted by age.
+    Age,
+    /// Entries of hosts.
+    Netrc,
+    /// Handed over by systemd.
+    Systemd,
+}
+
+impl FileKind {
+    /// What to do when there is no such file.
+    fn missing(self, credential: &CredentialName, path: &Path) -> String {
+        let shown = path.display();
+        match self {
+            Self::Plain => format!(
+                "write the secret to `{shown}` (mode 0600) or correct the `source` of the credential"
+            ),
+            Self::Age => format!(
+                "`nix-fetchhost credential set {credential}` stores the secret anew; or correct the `source` of the credential"
+            ),
+            Self::Netrc => format!(
+                "write `machine HOST login NAME password SECRET` to `{shown}` (mode 0600) or correct the `source` of the credential"
+            ),
+            Self::Systemd => format!(
+                "start the unit with `LoadCredential={}:PATH`",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            ),
+        }
+    }
+}
 
 /// Why a credential cannot be had. The run ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +67,8 @@ pub enum CredentialError {
         credential: CredentialName,
         /// What is wrong with the file.
         error: FileError,
-        /// Whether the configuration may say that others may read it.
-        may_be_insecure: bool,
+        /// What kind of file it is.
+        of: FileKind,
     },
     /// An age file that cannot be decrypted.
     #[error("credential `{credential}`: `{}` {problem}", .path.display())]
@@ -129,17 +167,13 @@ impl CredentialError {
                 "set it for this command (`{variable}=… nix-fetchhost …`) or name another source with `--credential SLOT=file:PATH`"
             )),
             Self::File {
+                credential,
                 error: FileError::Unreadable { error, path },
-                ..
-            } if error.kind() == io::ErrorKind::NotFound => Some(format!(
-                "write the secret to `{}` (mode 0600) or correct the `source` of the credential",
-                path.display()
-            )),
-            Self::File {
-                error,
-                may_be_insecure,
-                ..
-            } => error.hint(*may_be_insecure),
+                of,
+            } if error.kind() == io::ErrorKind::NotFound => Some(of.missing(credential, path)),
+            Self::File { error, of, .. } => {
+                error.hint(*of == FileKind::Plain || *of == FileKind::Netrc)
+            }
             Self::Age {
                 credential,
                 problem,

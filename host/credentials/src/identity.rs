@@ -102,7 +102,14 @@ impl IdentityError {
             Self::Line { .. } | Self::None(_) => {
                 Some("`age-keygen` writes such files; SSH keys and plugins are not read".to_owned())
             }
-            Self::Make { .. } | Self::Encrypt(_) => None,
+            Self::Make { path, .. } => Some(format!(
+                "see that `{}` can be written to, or name another file with `{IDENTITY_VARIABLE}`",
+                path.parent().unwrap_or(Path::new(".")).display()
+            )),
+            Self::Encrypt(_) => Some(
+                "see that the identities are as `age-keygen` writes them, and run it again"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -180,8 +187,17 @@ impl Identities {
 
 /// Makes the file unless it is there. A file that appears meanwhile is left alone.
 fn make(path: &Path) -> io::Result<bool> {
-    if path.exists() {
-        return Ok(false);
+    match fs::symlink_metadata(path) {
+        // A link that leads nowhere is neither an identity nor a place for one.
+        Ok(found) if found.is_symlink() && !path.exists() => {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it is a link to a file that is not there",
+            ));
+        }
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let folder = path
         .parent()
@@ -253,6 +269,17 @@ mod tests {
         assert!(!made);
         let public = |identities: &Identities| identities.0[0].to_public().to_string();
         assert_eq!(public(&first), public(&again));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_told_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.txt");
+        std::os::unix::fs::symlink("/nowhere/identity.txt", &path).unwrap();
+        let error = Identities::load_or_make(&path).err().unwrap();
+        assert!(error.to_string().contains("is a link"), "{error}");
+        assert!(error.hint().unwrap().contains(IDENTITY_VARIABLE));
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
     }
 
     #[test]

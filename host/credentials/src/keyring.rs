@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -10,10 +10,10 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 
 use crate::{
-    CredentialError, Secret,
+    Cancel, CredentialError, Secret,
     secret::leave_no_core_file,
     source::{self, Surroundings},
-    terminal::SystemTerminal,
+    terminal::ask_hidden,
 };
 
 /// Reads secrets from their sources and remembers them, in memory only, for the life of the process
@@ -53,9 +53,28 @@ impl Keyring {
     ) -> Self {
         Self::with_surroundings(Surroundings {
             environment: Box::new(environment),
-            terminal: Box::new(SystemTerminal),
+            ask: Box::new(ask_hidden),
             clock: Box::new(SystemTime::now),
+            cancel: Cancel::new(),
         })
+    }
+
+    /// With `ask` in place of [`ask_hidden`], for a program that draws on the terminal itself: it
+    /// takes its drawing away while it asks.
+    #[must_use]
+    pub fn asking(
+        mut self,
+        ask: impl Fn(&str, &Cancel) -> io::Result<Option<Secret>> + Send + Sync + 'static,
+    ) -> Self {
+        self.surroundings.ask = Box::new(ask);
+        self
+    }
+
+    /// What ends every question and every program of this keyring at once. To be fired before the
+    /// process ends, so that the terminal is left as it was and no program is left behind.
+    #[must_use]
+    pub fn cancel(&self) -> Cancel {
+        self.surroundings.cancel.clone()
     }
 
     fn with_surroundings(surroundings: Surroundings) -> Self {

@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cancel;
 mod content;
 mod error;
 mod header;
@@ -41,7 +42,8 @@ mod source;
 mod terminal;
 mod timestamp;
 
-pub use error::{AgeProblem, CredentialError, NetrcProblem, Problem, ProgramProblem};
+pub use cancel::Cancel;
+pub use error::{AgeProblem, CredentialError, FileKind, NetrcProblem, Problem, ProgramProblem};
 pub use header::header_for;
 pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;

@@ -1,12 +1,19 @@
 //! The one type that holds a secret.
 
-use std::{fmt, sync::Once};
+use std::{
+    fmt,
+    io::{self, Read},
+    sync::Once,
+};
 
 use fetchhost_policy::Scheme;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
 use crate::{Problem, content};
+
+/// No token is larger; a file that is was named by mistake.
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// A secret value: a token or a password.
 ///
@@ -38,6 +45,28 @@ impl Secret {
         content::check(&self.value, scheme)
     }
 
+    /// The secret that `input` holds: all of it, without the line ends at its end.
+    ///
+    /// # Errors
+    /// When `input` cannot be read; the inner error when it holds no secret.
+    pub fn read(input: impl Read) -> io::Result<Result<Self, Problem>> {
+        leave_no_core_file();
+        // Room for all of it at once: a vector that grows leaves unwiped copies behind.
+        let mut content = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+        input.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+        Ok(Self::from_content(&content))
+    }
+
+    /// The secret in the content of a source, of which line ends at the end are no part.
+    pub(crate) fn from_content(content: &[u8]) -> Result<Self, Problem> {
+        if content.len() > MAX_BYTES {
+            return Err(Problem::TooLarge);
+        }
+        let text = str::from_utf8(content).map_err(|_| Problem::NotText)?;
+        let text = text.trim_end_matches(['\n', '\r']);
+        Ok(Self::from(Zeroizing::new(text.to_owned())))
+    }
+
     pub(crate) fn with_login(mut self, login: Option<String>) -> Self {
         self.login = login;
         self
@@ -63,7 +92,8 @@ impl fmt::Debug for Secret {
 }
 
 /// From here on, a crash of this process or of a program that it starts leaves no core file, which
-/// would hold the secret. Called before the first one is read.
+/// would hold the secret, and no other process of the user's reads this one's memory. Called before
+/// the first secret, or private key, is read; more calls change nothing.
 pub fn leave_no_core_file() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -74,6 +104,10 @@ pub fn leave_no_core_file() {
         };
         // Where the platform does not let us say so, nothing else is lost.
         let _ = setrlimit(Resource::Core, none);
+        // A core pattern that is a pipe is not bound by the limit.
+        #[cfg(target_os = "linux")]
+        let _ =
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     });
 }
 
@@ -94,5 +128,10 @@ mod tests {
     fn a_process_with_secrets_leaves_no_core_file() {
         leave_no_core_file();
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior(),
+            Ok(rustix::process::DumpableBehavior::NotDumpable)
+        );
     }
 }

@@ -11,11 +11,10 @@ use std::{ffi::OsString, path::PathBuf, time::SystemTime};
 use fetchhost_policy::{CredentialSpec, Origin, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{CredentialError, Problem, Secret, terminal::Terminal};
+use crate::{Cancel, CredentialError, FileKind, Secret, terminal::Ask};
 use file::{FileError, Trust, read_file};
 
-/// No token is larger; a file that is was named by mistake.
-pub(crate) const MAX_BYTES: usize = 64 * 1024;
+pub(crate) use crate::secret::MAX_BYTES;
 
 pub(crate) type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
@@ -23,8 +22,9 @@ type Clock = dyn Fn() -> SystemTime + Send + Sync;
 /// Where sources look and whom they ask.
 pub(crate) struct Surroundings {
     pub(crate) environment: Box<Environment>,
-    pub(crate) terminal: Box<dyn Terminal>,
+    pub(crate) ask: Box<Ask>,
     pub(crate) clock: Box<Clock>,
+    pub(crate) cancel: Cancel,
 }
 
 impl Surroundings {
@@ -73,7 +73,7 @@ pub(crate) fn read(
         } => {
             let trust = Trust::private_unless(*insecure_permissions);
             let content = read_file(path, trust, surroundings.user(), MAX_BYTES)
-                .map_err(|error| refuse_file(spec, error, true))?;
+                .map_err(|error| refuse_file(spec, error, FileKind::Plain))?;
             text(spec, content).map(for_ever)
         }
         SourceSpec::Age(path) => {
@@ -89,11 +89,11 @@ pub(crate) fn read(
             // The folder is the unit's own, and an access list shows as a mode for the group.
             let path = folder.join(name);
             let content = read_file(&path, Trust::Owner, surroundings.user(), MAX_BYTES)
-                .map_err(|error| refuse_file(spec, error, false))?;
+                .map_err(|error| refuse_file(spec, error, FileKind::Systemd))?;
             text(spec, content).map(for_ever)
         }
         SourceSpec::Command { program, refresh } => {
-            let content = program::run(program, &[], None)
+            let content = program::run(program, &[], None, &surroundings.cancel)
                 .map_err(|problem| program::refuse(spec, program, problem))?;
             let until = refresh.and_then(|refresh| (surroundings.clock)().checked_add(refresh));
             text(spec, content).map(|secret| Found { secret, until })
@@ -119,25 +119,19 @@ pub(crate) fn read(
     }
 }
 
-/// `content` as text, without the line ends at its end.
+/// `content` as a secret.
 fn text(spec: &CredentialSpec, content: Zeroizing<Vec<u8>>) -> Result<Secret, CredentialError> {
-    let unusable = |problem| CredentialError::Unusable {
+    Secret::from_content(&content).map_err(|problem| CredentialError::Unusable {
         credential: spec.name.clone(),
         from: spec.source.clone(),
         problem,
-    };
-    if content.len() > MAX_BYTES {
-        return Err(unusable(Problem::TooLarge));
-    }
-    let text = str::from_utf8(&content).map_err(|_| unusable(Problem::NotText))?;
-    let text = text.trim_end_matches(['\n', '\r']);
-    Ok(Secret::from(Zeroizing::new(text.to_owned())))
+    })
 }
 
-fn refuse_file(spec: &CredentialSpec, error: FileError, may_be_insecure: bool) -> CredentialError {
+fn refuse_file(spec: &CredentialSpec, error: FileError, of: FileKind) -> CredentialError {
     CredentialError::File {
         credential: spec.name.clone(),
         error,
-        may_be_insecure,
+        of,
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal, Read, Write},
+    os::fd::AsFd,
 };
 
 use rustix::termios::{
@@ -10,60 +11,64 @@ use rustix::termios::{
 };
 use zeroize::Zeroizing;
 
-use crate::Secret;
+use crate::{Cancel, Secret, cancel::Woken, secret::leave_no_core_file};
 
-/// A terminal gives a line of at most 4,095 characters, which UTF-8 cannot make longer than this.
-const LINE_BYTES: usize = 16 * 1024;
+/// A terminal keeps no more of one line, its end included, and drops the rest without a word.
+const LINE_BYTES: usize = 4096;
 
 /// What the interrupt key sends.
 const INTERRUPT: u8 = 3;
 
-/// Somebody who can be asked.
-pub(crate) trait Terminal: Send + Sync {
-    /// The answer to `question`; `None` when nobody can be asked.
-    fn ask(&self, question: &str) -> io::Result<Option<Secret>>;
-}
-
-/// The terminal that the process was started from.
-pub(crate) struct SystemTerminal;
-
-impl Terminal for SystemTerminal {
-    fn ask(&self, question: &str) -> io::Result<Option<Secret>> {
-        ask_hidden(question)
-    }
-}
+/// Asks a question and returns the answer; `None` when nobody can be asked.
+pub(crate) type Ask = dyn Fn(&str, &Cancel) -> io::Result<Option<Secret>> + Send + Sync;
 
 /// Asks `question` on the terminal and reads the answer, which is not shown. `None` when there is
 /// no terminal: where stderr is not one, nobody reads what the program says, and a question would
 /// wait for ever.
 ///
 /// # Errors
-/// When the terminal cannot be read, or [`io::ErrorKind::Interrupted`] when the user pressed the
-/// interrupt key or ended the input instead of answering.
-pub fn ask_hidden(question: &str) -> io::Result<Option<Secret>> {
+/// When the terminal cannot be read or the answer is longer than a terminal takes, and
+/// [`io::ErrorKind::Interrupted`] when the user pressed the interrupt key or ended the input instead
+/// of answering, or `cancel` was fired. The terminal is as before then, too.
+pub fn ask_hidden(question: &str, cancel: &Cancel) -> io::Result<Option<Secret>> {
     if !io::stderr().is_terminal() {
         return Ok(None);
     }
+    leave_no_core_file();
     // Stdin may be the answer to something else, such as `--params -`.
-    let Ok(mut terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
+    let Ok(terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
         return Ok(None);
     };
-    write!(terminal, "{question}")?;
     let answer = {
         let _hidden = Hidden::start(&terminal)?;
-        read_line(&terminal)
+        // Asked when nothing is shown any more, so that not even a quick answer is.
+        (&terminal).write_all(question.as_bytes())?;
+        read_line(&terminal, cancel)
     };
     // The line end that was typed was not shown either.
-    writeln!(terminal)?;
+    (&terminal).write_all(b"\n")?;
     answer.map(Some)
 }
 
-fn read_line(mut terminal: &File) -> io::Result<Secret> {
-    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
+fn read_line(mut terminal: &File, cancel: &Cancel) -> io::Result<Secret> {
+    let interrupted = || io::Error::new(io::ErrorKind::Interrupted, "nothing was entered");
+    loop {
+        match cancel.wait(terminal.as_fd(), None)? {
+            Woken::Readable => break,
+            Woken::Cancelled => return Err(interrupted()),
+            Woken::Neither => {}
+        }
+    }
     let mut line = Zeroizing::new(vec![0; LINE_BYTES]);
     let length = terminal.read(&mut line)?;
     let line = &line[..length];
-    let interrupted = || io::Error::new(io::ErrorKind::Interrupted, "nothing was entered");
+    // What was pasted may have been longer than what is left of it.
+    if length >= LINE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is longer than a terminal takes in one line (4094 bytes); give it on stdin",
+        ));
+    }
     let line = line.strip_suffix(b"\n").ok_or_else(interrupted)?;
     let text = str::from_utf8(line)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "what was entered is no text"))?;

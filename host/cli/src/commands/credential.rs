@@ -5,7 +5,7 @@ pub(crate) mod remove;
 pub(crate) mod set;
 pub(crate) mod test;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fetchhost_policy::{CredentialName, IdError};
 
@@ -17,12 +17,25 @@ fn name(text: &str) -> Result<CredentialName, Failure> {
         .map_err(|error: IdError| Failure::usage(error.to_string()))
 }
 
-/// The file that `set` writes for NAME, below the folder of the configuration.
-fn sealed_file(folder: &Path, name: &CredentialName) -> PathBuf {
-    folder.join(sealed_name(name))
+/// The folder of the files that `set` writes, as the configuration names it.
+fn sealed_folder() -> &'static Path {
+    Path::new("credentials")
 }
 
-/// The same, as the configuration names it.
-fn sealed_name(name: &CredentialName) -> PathBuf {
-    Path::new("credentials").join(format!("{name}.age"))
+/// Whether `set` wrote this file for NAME: `NAME.TICKET.age`, or `NAME.age` of earlier versions.
+fn is_sealed_file(path: &Path, name: &CredentialName) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str());
+    let middle = file
+        .and_then(|file| file.strip_prefix(name.as_str()))
+        .and_then(|file| file.strip_suffix("age"));
+    let is_in_folder = path
+        .parent()
+        .is_some_and(|folder| folder.ends_with(sealed_folder()));
+    is_in_folder
+        && middle.is_some_and(|middle| {
+            let ticket = middle.trim_matches('.');
+            middle.starts_with('.')
+                && middle.ends_with('.')
+                && ticket.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
 }

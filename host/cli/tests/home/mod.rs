@@ -67,18 +67,37 @@ impl Home {
         files
     }
 
+    /// The files that `credential set` wrote.
+    pub(crate) fn sealed(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.config("credentials")).unwrap();
+        folder.map(|entry| entry.unwrap().path()).collect()
+    }
+
     pub(crate) fn run(&self, words: &[&str]) -> Ended {
         self.typed(words, "")
     }
 
-    /// Runs the program with this on its stdin.
-    pub(crate) fn typed(&self, words: &[&str], stdin: &str) -> Ended {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nix-fetchhost"))
-            .args(words)
+    /// A path beside the folder of the configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A program in this home's environment, and in no other.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.0.path())
-            .env("XDG_CONFIG_HOME", self.0.path().join("config"))
+            .env("XDG_CONFIG_HOME", self.0.path().join("config"));
+        command
+    }
+
+    /// Runs the program with this on its stdin.
+    pub(crate) fn typed(&self, words: &[&str], stdin: &str) -> Ended {
+        let mut child = self
+            .command(env!("CARGO_BIN_EXE_nix-fetchhost"))
+            .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -57,7 +57,9 @@ pub enum AgeProblem {
 impl AgeProblem {
     pub(super) fn hint(&self, credential: &CredentialName) -> Option<String> {
         match self {
-            Self::Damaged => Some("encrypt the secret again".to_owned()),
+            Self::Damaged => Some(format!(
+                "encrypt the secret again; `nix-fetchhost credential set {credential}` does"
+            )),
             Self::OtherIdentity => Some(format!(
                 "`{}` names another file of identities; `nix-fetchhost credential set {credential}` encrypts to the one in use",
                 crate::IDENTITY_VARIABLE
@@ -66,7 +68,19 @@ impl AgeProblem {
                 "where nobody can type, encrypt it to an identity instead of a passphrase"
                     .to_owned(),
             ),
-            Self::WrongPassphrase | Self::TooMuchWork | Self::NotEntered(_) => None,
+            Self::WrongPassphrase => Some(
+                "run it again and enter the passphrase that the file was encrypted with".to_owned(),
+            ),
+            Self::TooMuchWork => {
+                Some("encrypt the secret again; `age --passphrase` asks for less work".to_owned())
+            }
+            Self::NotEntered(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Some("use a shorter passphrase, or encrypt the secret to an identity".to_owned())
+            }
+            Self::NotEntered(_) => Some(
+                "run it again and enter the passphrase, or encrypt the secret to an identity"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -84,6 +98,9 @@ pub enum ProgramProblem {
     /// It did not end in its time.
     #[error("did not answer within {} seconds", .0.as_secs())]
     Timeout(Duration),
+    /// The run was given up while it ran.
+    #[error("was stopped")]
+    Cancelled,
     /// It could not be talked to.
     #[error("cannot be talked to: {0}")]
     Pipe(io::Error),
@@ -116,6 +133,7 @@ impl ProgramProblem {
             Self::NoHeader(_) | Self::SeveralValues(_) => format!(
                 "name the header that it gives as `scheme = \"header:NAME\"` of `[credential.{credential}]`"
             ),
+            Self::Cancelled => "run the same command again, with a longer `--timeout` if that was too short".to_owned(),
             Self::Expired => "check the clock, and what the helper caches".to_owned(),
             _ => "run it yourself to see what it says; its messages are not shown, because they can hold the secret".to_owned(),
         }
@@ -166,6 +184,9 @@ pub enum NetrcProblem {
     /// A quoted word without its end.
     #[error("is not a netrc file: line {0} opens a quote that it does not close")]
     Quote(usize),
+    /// A backslash in quotes before what needs none.
+    #[error("is not a netrc file: line {0} has a `\\` in quotes that is neither `\\\"` nor `\\\\`")]
+    Escape(usize),
     /// A user name that `basic` cannot carry.
     #[error("has a user name on line {0} that `basic` cannot carry")]
     User(usize),
@@ -178,7 +199,7 @@ pub enum NetrcProblem {
 }
 
 impl NetrcProblem {
-    pub(super) fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NoEntry(host) => Some(format!(
                 "add `machine {host} login NAME password SECRET`; a `default` entry counts only with `use-default = true`"
@@ -188,7 +209,22 @@ impl NetrcProblem {
                     .to_owned(),
             ),
             Self::NoUser(_) => Some("write the user name as `scheme = \"basic:USER\"`".to_owned()),
-            _ => None,
+            Self::NoLogin { host } => Some(format!(
+                "add `machine {host} login NAME password SECRET` with that name, or correct `scheme`"
+            )),
+            Self::NoPassword(host) => Some(format!(
+                "complete it: `machine {host} login NAME password SECRET`"
+            )),
+            Self::Word(_) | Self::NoValue { .. } | Self::Twice { .. } | Self::User(_) => Some(
+                "correct that line; an entry is `machine HOST login NAME password SECRET`, and a word with spaces is quoted"
+                    .to_owned(),
+            ),
+            Self::Quote(_) | Self::Escape(_) => Some(
+                "correct that line; in quotes, `\"` is written `\\\"` and `\\` is written `\\\\`".to_owned(),
+            ),
+            Self::NotText | Self::TooLarge => {
+                Some("check that the credential names a netrc file".to_owned())
+            }
         }
     }
 }

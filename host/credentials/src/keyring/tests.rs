@@ -6,10 +6,9 @@ mod helpers;
 mod others;
 mod programs;
 
-use std::{io, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use super::*;
-use crate::terminal::Terminal;
 
 /// What must be nowhere but in the secret itself.
 const CANARY: &str = "canary-5ecret";
@@ -31,19 +30,6 @@ fn spec(source: SourceSpec, scheme: Scheme) -> CredentialSpec {
     }
 }
 
-/// A user who types `0`, or a terminal that is none.
-struct Typist {
-    answer: Option<&'static str>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Terminal for Typist {
-    fn ask(&self, question: &str) -> io::Result<Option<Secret>> {
-        self.asked.lock().unwrap().push(question.to_owned());
-        Ok(self.answer.map(|answer| Secret::from(answer.to_owned())))
-    }
-}
-
 /// A keyring in surroundings of the test's own making.
 struct Stage {
     keyring: Keyring,
@@ -58,7 +44,8 @@ fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.into()))
         .collect();
-    let asked = Arc::default();
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let questions = Arc::clone(&asked);
     let now = Arc::new(Mutex::new(SystemTime::now()));
     let clock = Arc::clone(&now);
     let keyring = Keyring::with_surroundings(Surroundings {
@@ -66,11 +53,13 @@ fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
             let found = variables.iter().find(|(variable, _)| variable == name);
             found.map(|(_, value)| value.clone())
         }),
-        terminal: Box::new(Typist {
-            answer: typed,
-            asked: Arc::clone(&asked),
+        // A user who types that, or a terminal that is none.
+        ask: Box::new(move |question, _| {
+            questions.lock().unwrap().push(question.to_owned());
+            Ok(typed.map(|answer| Secret::from(answer.to_owned())))
         }),
         clock: Box::new(move || *clock.lock().unwrap()),
+        cancel: Cancel::new(),
     });
     Stage {
         keyring,

@@ -12,7 +12,7 @@ use super::{
     file::{Trust, read_file},
     refuse_file,
 };
-use crate::{AgeProblem, CredentialError, Identities, IdentityError, identity_path};
+use crate::{AgeProblem, CredentialError, FileKind, Identities, IdentityError, identity_path};
 
 /// A token, the recipients of a large team, and armor around them.
 const MAX_SEALED_BYTES: usize = 1024 * 1024;
@@ -33,14 +33,12 @@ pub(super) fn read(
         problem,
     };
     let sealed = read_file(path, Trust::Sealed, surroundings.user(), MAX_SEALED_BYTES)
-        .map_err(|error| refuse_file(spec, error, false))?;
+        .map_err(|error| refuse_file(spec, error, FileKind::Age))?;
     let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_slice()))
         .map_err(|_| refuse(AgeProblem::Damaged))?;
     if decryptor.is_scrypt() {
         let question = format!("Passphrase of {}: ", printable(&path.to_string_lossy()));
-        let passphrase = surroundings
-            .terminal
-            .ask(&question)
+        let passphrase = (surroundings.ask)(&question, &surroundings.cancel)
             .map_err(|error| refuse(AgeProblem::NotEntered(error)))?
             .ok_or_else(|| refuse(AgeProblem::NoTerminal))?;
         let mut identity = scrypt::Identity::new(SecretString::from(passphrase.expose()));

@@ -84,7 +84,16 @@ impl FileError {
     /// What the user can do about it. `may_be_insecure`: the configuration has a word for it.
     pub(crate) fn hint(&self, may_be_insecure: bool) -> Option<String> {
         match self {
-            Self::Unreadable { .. } => None,
+            Self::Unreadable { error, path } if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some(format!(
+                    "you may not read it: check `ls -ld` of `{}` and of the folders above it",
+                    path.display()
+                ))
+            }
+            Self::Unreadable { path, .. } => Some(format!(
+                "check that `{}` is a file that `cat` reads",
+                path.display()
+            )),
             Self::NotAFile { .. } => Some(String::from("name the file that holds the secret")),
             Self::Owner { path, .. } => Some(format!(
                 "whoever owns the file decides what is sent: copy the secret to a file of yours, or `chown` `{}`",

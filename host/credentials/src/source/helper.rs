@@ -38,7 +38,12 @@ pub(super) fn read(
     surroundings: &Surroundings,
 ) -> Result<Found, ProgramProblem> {
     let question = serde_json::json!({ "uri": format!("{origin}/") }).to_string();
-    let written = program::run(helper, &["get"], Some(question.as_bytes()))?;
+    let written = program::run(
+        helper,
+        &["get"],
+        Some(question.as_bytes()),
+        &surroundings.cancel,
+    )?;
     // The parser's own message can quote what it read.
     let answer: Answer = serde_json::from_slice(&written)
         .map_err(|_| ProgramProblem::Protocol("what it writes is not JSON of the known form"))?;

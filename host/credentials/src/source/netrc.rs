@@ -12,6 +12,7 @@
 //! | `machine HOST login USER password SECRET`, on one line or several | read |
 //! | `account NAME`, `macdef NAME` up to a blank line, `# …` to the end of the line | passed over |
 //! | `"quoted words"` with `\"` and `\\` in them | read |
+//! | any other `\` in quotes, which readers take differently | refused, naming the line |
 //! | any other word, a keyword at the end of the file, `login` twice | refused, naming the line |
 
 mod words;
@@ -26,7 +27,7 @@ use super::{
     file::{Trust, read_file},
     refuse_file,
 };
-use crate::{CredentialError, NetrcProblem, Secret};
+use crate::{CredentialError, FileKind, NetrcProblem, Secret};
 use words::Words;
 
 /// No netrc is larger.
@@ -56,7 +57,7 @@ pub(super) fn read(
         })?,
     };
     let content = read_file(&path, trust, surroundings.user(), MAX_BYTES)
-        .map_err(|error| refuse_file(spec, error, true))?;
+        .map_err(|error| refuse_file(spec, error, FileKind::Netrc))?;
     find(&content, &origin.host(), &spec.scheme, use_default).map_err(|problem| {
         CredentialError::Netrc {
             credential: spec.name.clone(),

@@ -1,11 +1,23 @@
 //! `nix-fetchhost credential list`
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::report::SCHEMA_VERSION;
 
-#[derive(Serialize)]
+/// What `credential list --json` prints. No secret is among it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost credentials")]
+struct Report {
+    /// 1.
+    schema_version: u32,
+    credentials: Vec<Row>,
+}
+
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Row {
     name: String,
@@ -49,7 +61,10 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
     let mut rows: Vec<Row> = secrets.chain(certificates).collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     if context.printer.json {
-        return context.printer.json(&rows);
+        return context.printer.json(&Report {
+            schema_version: SCHEMA_VERSION,
+            credentials: rows,
+        });
     }
     if rows.is_empty() {
         context
@@ -72,4 +87,18 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::is_published;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_is_the_published_one() {
+        is_published::<Report>(include_str!(
+            "../../../../../docs/schema/credentials.schema.json"
+        ));
+    }
 }

@@ -2,7 +2,7 @@
 
 use fetchhost_policy::SourceSpec;
 
-use super::{name, sealed_file};
+use super::{is_sealed_file, name, sealed_folder};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::draft::Draft;
@@ -32,18 +32,24 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
             "remove that grant first, with `nix-fetchhost grant remove`, or its `credentials`",
         ));
     }
-    let file = sealed_file(draft.folder(), &name);
     draft.remove_credential(&name)?;
     draft.save()?;
-    if source != Some(SourceSpec::Age(file.clone())) {
-        return Ok(());
-    }
+    let own = draft.folder().join(sealed_folder());
+    let file = match source {
+        Some(SourceSpec::Age(file))
+            if file.parent() == Some(&own) && is_sealed_file(&file, &name) =>
+        {
+            file
+        }
+        _ => return Ok(()),
+    };
     // The configuration no longer names it, so what is left of a failure here is a file of no use.
     match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::usage(format!(
             "`{}` cannot be removed: {error}",
             file.display()
-        ))),
+        ))
+        .with_hint("remove it by hand; the configuration no longer names it")),
         _ => Ok(()),
     }
 }

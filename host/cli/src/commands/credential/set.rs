@@ -1,46 +1,52 @@
 //! `nix-fetchhost credential set`
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
-use fetchhost_credentials::{Identities, IdentityError, Secret, ask_hidden, identity_path};
+use fetchhost_credentials::{
+    Cancel, Identities, IdentityError, Secret, ask_hidden, identity_path, leave_no_core_file,
+};
 use fetchhost_policy::{
     CredentialName, CredentialSpec, Origin, OriginError, Scheme, SchemeError, SourceSpec,
 };
-use zeroize::Zeroizing;
 
-use super::{name, sealed_file, sealed_name};
+use super::{is_sealed_file, name, sealed_folder};
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
+use crate::journal::ticket;
 use crate::settings::draft::{Draft, write_atomically};
-
-/// No token is larger.
-const MAX_BYTES: usize = 64 * 1024;
+use crate::signals::Stops;
 
 /// Stores a secret, encrypted to the user's identity, and defines the credential. Nothing is
 /// written before it is known that all of it can be.
-pub(crate) fn set(
+///
+/// A new secret gets a new file. What takes it into force is the configuration's rename, so that a
+/// crash in between leaves the old secret with its old origins, never the new one.
+pub(crate) async fn set(
     context: &Context,
     text: &str,
     origins: &[String],
     scheme: Option<&str>,
 ) -> Result<(), Failure> {
     let name = name(text)?;
-    let spec = {
-        let mut draft = Draft::open(&context.environment)?;
-        let spec = spec(&draft, name, origins, scheme)?;
+    let file = new_file(&name)?;
+    let planned = |draft: &mut Draft| {
+        let spec = spec(draft, &name, &file, origins, scheme)?;
         draft.put_credential(&spec)?;
         draft.check()?;
-        spec
+        Ok::<_, Failure>(spec)
     };
+    planned(&mut Draft::open(&context.environment)?)?;
+    leave_no_core_file();
     // Nothing is held while the user types, so that other edits need not wait.
-    let secret = read_secret(&spec.name)?;
+    let secret = read_secret(&name).await?;
+
+    // Another edit may have changed meanwhile what is kept of the old definition.
+    let mut draft = Draft::open(&context.environment)?;
+    let spec = planned(&mut draft)?;
     secret
         .check(&spec.scheme)
         .map_err(|problem| Failure::usage(format!("the secret {problem}")))?;
-
-    let mut draft = Draft::open(&context.environment)?;
-    draft.put_credential(&spec)?;
-    draft.check()?;
     let place = identity_path(&|name| std::env::var_os(name))
         .ok_or(IdentityError::NoHome)
         .map_err(no_identity)?;
@@ -51,13 +57,16 @@ pub(crate) fn set(
             place.display()
         ));
     }
-    let file = sealed_file(draft.folder(), &spec.name);
-    write_atomically(&file, &identities.seal(&secret).map_err(no_identity)?)?;
+    let path = draft.folder().join(&file);
+    write_atomically(&path, &identities.seal(&secret).map_err(no_identity)?)?;
     draft.save()?;
+    // Still under the lock, so that no other `set` has a file there that is not in force yet.
+    remove_others(context, &path, &name);
+    drop(draft);
     context.printer.note(&format!(
         "credential {} is in {}, sent as {} to {}",
         spec.name,
-        file.display(),
+        path.display(),
         spec.scheme,
         spec.origins
             .iter()
@@ -68,14 +77,52 @@ pub(crate) fn set(
     Ok(())
 }
 
+/// A file for NAME that is not there yet, as the configuration names it.
+fn new_file(name: &CredentialName) -> Result<PathBuf, Failure> {
+    let random = ticket()
+        .map_err(|error| Failure::usage(format!("the system gives no random bytes: {error}")))?;
+    Ok(sealed_folder().join(format!("{name}.{random}.age")))
+}
+
+/// Removes what earlier calls left of the credential's secrets. They are of no use any more, but
+/// they are secrets.
+fn remove_others(context: &Context, current: &Path, name: &CredentialName) {
+    let entries = current.parent().and_then(|folder| folder.read_dir().ok());
+    for path in entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        if path == current || !is_sealed_file(&path, name) {
+            continue;
+        }
+        if let Err(error) = std::fs::remove_file(&path) {
+            context.printer.warning(&format!(
+                "the old secret `{}` cannot be removed: {error}",
+                path.display()
+            ));
+        }
+    }
+}
+
 /// The credential as it is to be: what was typed, else what it was.
 fn spec(
     draft: &Draft,
-    name: CredentialName,
+    name: &CredentialName,
+    file: &Path,
     origins: &[String],
     scheme: Option<&str>,
 ) -> Result<CredentialSpec, Failure> {
-    let before = draft.before().credentials.get(&name);
+    if draft.before().certificates.contains_key(name) {
+        return Err(Failure::usage(format!(
+            "`{name}` is a client certificate, which has no secret"
+        ))
+        .with_hint(format!(
+            "choose another name, or remove it first with `nix-fetchhost credential remove {name}`"
+        )));
+    }
+    let before = draft.before().credentials.get(name);
     let origins = origins
         .iter()
         .map(|text| {
@@ -101,13 +148,18 @@ fn spec(
     };
     let scheme: Scheme = match (scheme, before) {
         (Some(scheme), _) => scheme,
-        // The user name was the old source's to know.
-        (None, Some(before)) if before.scheme != Scheme::BasicLogin => before.scheme.clone(),
-        (None, _) => return Err(missing("--scheme", "header:PRIVATE-TOKEN")),
+        (None, Some(before)) if before.scheme == Scheme::BasicLogin => {
+            return Err(Failure::usage(format!(
+                "credential `{name}` is sent as `basic` with the user name that its old source knows, so it needs `--scheme`"
+            ))
+            .with_hint("say the user name, as in `--scheme basic:USER`"));
+        }
+        (None, Some(before)) => before.scheme.clone(),
+        (None, None) => return Err(missing("--scheme", "header:PRIVATE-TOKEN")),
     };
     Ok(CredentialSpec {
-        source: SourceSpec::Age(sealed_name(&name)),
-        name,
+        source: SourceSpec::Age(file.to_owned()),
+        name: name.clone(),
         scheme,
         origins,
     })
@@ -115,34 +167,35 @@ fn spec(
 
 /// The secret, from the terminal without showing it, or all of stdin without the line ends at its
 /// end.
-fn read_secret(name: &CredentialName) -> Result<Secret, Failure> {
+async fn read_secret(name: &CredentialName) -> Result<Secret, Failure> {
     let failed = |error: io::Error| Failure::usage(format!("the secret cannot be read: {error}"));
-    let mut stdin = io::stdin().lock();
-    if stdin.is_terminal() {
-        return ask_hidden(&format!("Secret of {name}: "))
+    let stdin = io::stdin().lock();
+    if !stdin.is_terminal() {
+        return Secret::read(stdin)
             .map_err(failed)?
-            .ok_or_else(|| {
-                Failure::usage("there is no terminal to ask for the secret on").with_hint(
-                    "give it on stdin, as in `pass show gitlab | nix-fetchhost credential set …`",
-                )
-            });
+            .map_err(|problem| Failure::usage(format!("the secret {problem}")));
     }
-    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
-    stdin
-        .by_ref()
-        .take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() > MAX_BYTES {
-        return Err(Failure::usage(
-            "the secret is larger than 64 KiB, which no token is",
-        ));
-    }
-    let text =
-        str::from_utf8(&bytes).map_err(|_| Failure::usage("the secret is not UTF-8 text"))?;
-    let text = text.trim_end_matches(['\n', '\r']);
-    Ok(Secret::from(Zeroizing::new(text.to_owned())))
+    drop(stdin);
+    let (question, cancel) = (format!("Secret of {name}: "), Cancel::new());
+    let mut stops = Stops::listen();
+    let asked = cancel.clone();
+    let mut answer = tokio::task::spawn_blocking(move || ask_hidden(&question, &asked));
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        stop = stops.next() => {
+            // The terminal is as it was when this has ended.
+            cancel.fire();
+            let _ = answer.await;
+            return Err(Failure::stopped(stop));
+        }
+    };
+    let hint = "give it on stdin, as in `pass show gitlab | nix-fetchhost credential set …`";
+    answer
+        .map_err(|error| failed(io::Error::other(error)))?
+        .map_err(|error| failed(error).with_hint(hint))?
+        .ok_or_else(|| {
+            Failure::usage("there is no terminal to ask for the secret on").with_hint(hint)
+        })
 }
 
 fn no_identity(error: IdentityError) -> Failure {

@@ -15,6 +15,7 @@ use super::name;
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
+use crate::signals::Stops;
 
 /// Whom the request is made for. No module has this name, so no grant of a module counts here.
 const REQUESTER: &str = "builtin:credential-test";
@@ -101,7 +102,17 @@ async fn resolve(
 ) -> Result<(), Failure> {
     let (keyring, wanted, origin) = (Arc::clone(keyring), spec.clone(), origin.clone());
     // Reading a source can block, for as long as its program or the user takes.
-    let resolved = tokio::task::spawn_blocking(move || keyring.resolve(&wanted, &origin)).await;
+    let (cancel, mut stops) = (keyring.cancel(), Stops::listen());
+    let mut resolved = tokio::task::spawn_blocking(move || keyring.resolve(&wanted, &origin));
+    let resolved = tokio::select! {
+        resolved = &mut resolved => resolved,
+        stop = stops.next() => {
+            // The terminal is as it was, and the program gone, when this has ended.
+            cancel.fire();
+            let _ = resolved.await;
+            return Err(Failure::stopped(stop));
+        }
+    };
     match resolved {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {

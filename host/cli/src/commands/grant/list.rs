@@ -2,26 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use fetchhost_policy::{Config, Deny, Grant, Method};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::report::SCHEMA_VERSION;
 
-/// What `--json` prints.
-#[derive(Serialize)]
+/// What `grant list --json` prints.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost grants")]
 struct Report {
+    /// 1.
+    schema_version: u32,
     grants: Vec<GrantRow>,
     denied: Vec<DenyRow>,
-    /// Whether users' files count.
+    /// Whether the administrator locked it, so that users' files do not count.
     locked: bool,
     /// Whether typing grants.
     argv_consent: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct GrantRow {
     module: String,
@@ -34,7 +39,7 @@ struct GrantRow {
     from: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct DenyRow {
     /// Empty: every host.
@@ -103,6 +108,7 @@ fn deny(deny: &Deny) -> String {
 
 fn report(config: &Config) -> Report {
     Report {
+        schema_version: SCHEMA_VERSION,
         grants: config
             .grants
             .iter()
@@ -136,4 +142,18 @@ fn report(config: &Config) -> Report {
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
     items.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::is_published;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_is_the_published_one() {
+        is_published::<Report>(include_str!(
+            "../../../../../docs/schema/grants.schema.json"
+        ));
+    }
 }

@@ -98,6 +98,14 @@ fn armored_and_binary_files_are_read_and_line_ends_trimmed() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_set_anew() {
+    let error = Home::new()
+        .stage(None)
+        .refusal(&of(Path::new("/nowhere/token.age")));
+    assert!(error.hint().unwrap().contains("credential set work"));
+}
+
+#[test]
 fn a_file_for_somebody_else_is_refused() {
     let home = Home::new();
     let stranger = x25519::Identity::generate();
@@ -160,6 +168,7 @@ fn a_passphrase_is_asked_for_once_and_only_on_a_terminal() {
     assert!(asked[0].starts_with("Passphrase of ") && asked[0].contains("token.age"));
 
     let error = home.stage(Some("canary")).refusal(&spec);
+    assert!(error.hint().unwrap().contains("enter the passphrase"));
     assert!(matches!(problem(error), AgeProblem::WrongPassphrase));
 
     let error = home.stage(None).refusal(&spec);

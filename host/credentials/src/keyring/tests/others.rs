@@ -32,6 +32,9 @@ fn the_users_own_netrc_is_found_and_its_login_sent() {
         .unwrap_err();
     assert!(error.hint().unwrap().contains("machine other.example.com"));
 
+    let missing = stage(&[("NETRC", "/nowhere/netrc")], None).refusal(&spec);
+    assert!(missing.hint().unwrap().contains("machine HOST login"));
+
     let named = stage(&[home, ("NETRC", elsewhere.to_str().unwrap())], None);
     assert_eq!(named.get(&spec).unwrap(), "canary-elsewhere");
 
@@ -105,6 +108,7 @@ fn systemd_hands_over_its_files_whatever_their_group_bits_say() {
     let unit = stage_of(&[("CREDENTIALS_DIRECTORY", directory)]);
     assert_eq!(unit.get(&of("gitlab-token")).unwrap(), CANARY);
     let error = unit.refusal(&of("other"));
+    assert!(error.hint().unwrap().contains("LoadCredential=other:"));
     assert!(matches!(error, CredentialError::File { .. }), "{error}");
     for variables in [&[][..], &[("CREDENTIALS_DIRECTORY", "relative")]] {
         let error = stage_of(variables).refusal(&of("gitlab-token"));

@@ -108,6 +108,48 @@ fn a_command_that_hangs_is_killed_when_its_time_is_up() {
 }
 
 #[test]
+fn what_is_given_up_is_killed_with_what_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = folder.path().join("pids");
+    let script = format!(
+        "sleep 61 & echo $! > {0}; echo $$ >> {0}; echo done >> {0}; wait",
+        pids.display()
+    );
+    let stage = stage(&[], None);
+    let cancel = stage.keyring.cancel();
+    let begin = Instant::now();
+    let spec = command(&script);
+    let started = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| stage.refusal(&spec));
+        let started = loop {
+            let text = std::fs::read_to_string(&pids).unwrap_or_default();
+            if text.contains("done") {
+                break text;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        cancel.fire();
+        let error = waiting.join().unwrap();
+        assert!(matches!(problem(error), ProgramProblem::Cancelled));
+        started
+    });
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    // Nothing is started any more, and nothing goes on.
+    let error = stage.refusal(&command("echo canary"));
+    assert!(matches!(problem(error), ProgramProblem::Cancelled));
+    for pid in started.lines().take(2) {
+        let is_running = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while is_running() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{pid} goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
 fn a_command_that_writes_without_end_is_killed() {
     let stage = stage(&[], None);
     let error = stage.refusal(&command("while :; do echo canary-canary-canary; done"));

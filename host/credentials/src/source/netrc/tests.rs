@@ -25,6 +25,7 @@ fn entries_are_read_in_every_usual_layout() {
         "# mine\nmachine other.example login x password y\n\nmachine gitlab.example.com password s3cret account a login me # end",
         "machine GitLab.Example.COM login \"me\" password \"s3cret\"",
         "macdef init\ncd /pub\nmachine gitlab.example.com password evil\n\nmachine gitlab.example.com login me password s3cret",
+        "macdef init\r\ncd /pub\r\nmachine gitlab.example.com password evil\r\n\r\nmachine gitlab.example.com login me password s3cret\r\n",
         "default login anonymous password evil\nmachine gitlab.example.com login me password s3cret",
     ] {
         let found = find_in(text, &Scheme::BasicLogin);
@@ -117,6 +118,10 @@ fn what_is_no_netrc_is_refused_by_line_and_never_shown() {
             NetrcProblem::Quote(2),
         ),
         (
+            format!("{entry}password \"can\\nary\""),
+            NetrcProblem::Escape(2),
+        ),
+        (
             format!("{entry}login ca:nary password x"),
             NetrcProblem::User(2),
         ),
@@ -148,7 +153,8 @@ fn what_is_no_netrc_is_refused_by_line_and_never_shown() {
     ] {
         let error = find_in(&text, &Scheme::Bearer).unwrap_err();
         assert_eq!(error, expected, "{text}");
-        assert!(!format!("{error} {error:?}").contains("canary"));
+        let shown = format!("{error} {error:?} {}", error.hint().unwrap());
+        assert!(!shown.contains("canary"));
     }
     let no_user = format!("machine {HOST} password x");
     let error = find_in(&no_user, &Scheme::BasicLogin).unwrap_err();

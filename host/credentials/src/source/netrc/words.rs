@@ -50,9 +50,16 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Skips the lines of a macro, which a blank line ends.
+    /// Skips the lines of a macro, which an empty line ends, as every system writes it.
     pub(super) fn skip_macro(&mut self) {
-        let end = self.rest.find("\n\n").unwrap_or(self.rest.len());
+        let mut end = 0;
+        for (index, line) in self.rest.split_inclusive('\n').enumerate() {
+            // The first is the rest of the line with its name.
+            if index > 0 && line.trim_end_matches(['\r', '\n']).is_empty() {
+                break;
+            }
+            end += line.len();
+        }
         self.advance(end);
     }
 
@@ -97,8 +104,9 @@ impl<'a> Words<'a> {
                     return Ok(text);
                 }
                 '\\' => match characters.next() {
-                    Some((_, escaped)) => text.push(escaped),
-                    None => break,
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    Some((_, other)) if other != '\r' => return Err(NetrcProblem::Escape(line)),
+                    _ => break,
                 },
                 other => text.push(other),
             }
