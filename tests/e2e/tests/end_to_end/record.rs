@@ -15,7 +15,7 @@ fn every_run_is_recorded_and_shown_by_its_ticket() {
     let (sandbox, standin) = (Sandbox::new(), private_project());
     let line = || CommandLine::tree(&standin).with("--to", sandbox.cache(""));
     let run = sandbox.run(line()).exits(0);
-    sandbox.run(line().set("--hash", sri(b"else"))).exits(4);
+    let failed = sandbox.run(line().set("--hash", sri(b"else"))).exits(4);
 
     let listed = other(&sandbox, &["log"]).exits(0).stdout;
     let lines: Vec<&str> = listed.lines().collect();
@@ -24,10 +24,18 @@ fn every_run_is_recorded_and_shown_by_its_ticket() {
     assert!(lines[1].contains("hash mismatch"), "{listed}");
 
     let ticket = lines[1].split_whitespace().nth(1).unwrap();
+    let failed = failed.says([&format!("`nix-fetchhost log {ticket}`")]);
+    assert_eq!(failed.stdout, "");
     let shown = other(&sandbox, &["log", ticket]).exits(0).stdout;
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["exitCode"], 4);
     assert_eq!(shown["fetcher"], "gitlab-artifact");
+    // What ran and whom it asked, although it came to nothing.
+    assert_eq!(shown["schemaVersion"], 1);
+    assert_eq!(shown["module"], "builtin:gitlab");
+    assert_eq!(shown["moduleDigest"].as_str().unwrap().len(), 64);
+    assert_eq!(shown["contacts"][0]["credential"], "token");
+    assert_eq!(shown["contacts"].as_array().unwrap().len(), 2);
     assert!(
         shown["error"]["error"]["message"]
             .as_str()
@@ -62,6 +70,65 @@ fn the_statement_of_provenance_names_output_module_and_who_was_asked() {
     let storage = dependencies[2]["uri"].as_str().unwrap();
     assert!(storage.starts_with(standin.storage_origin()), "{storage}");
     assert!(!storage.contains("Signature"), "{storage}");
+}
+
+#[test]
+fn what_was_not_fetched_is_not_attested() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    let line = CommandLine::tree(&standin).with("--to", sandbox.cache(""));
+    sandbox.run(line.clone()).exits(0);
+    let file = sandbox.path("statement.json");
+    let attested = line.clone().with("--provenance", file.display());
+    let copied = attested.clone().with("--to", sandbox.out("copy"));
+    for line in [attested.clone(), copied] {
+        sandbox
+            .run(line)
+            .exits(2)
+            .says(["nothing was fetched", "`--refetch`"]);
+        assert!(!file.exists());
+    }
+    sandbox.run(attested.flag("--refetch")).exits(0);
+    assert!(file.exists());
+
+    standin.take_requests();
+    let nowhere = sandbox.path("nowhere/statement.json");
+    let line = line.with("--provenance", nowhere.display());
+    sandbox
+        .run(line.flag("--refetch"))
+        .exits(2)
+        .says(["--provenance", "hint: "]);
+    assert_eq!(standin.requests(), [], "that was known before");
+}
+
+#[test]
+fn a_failure_names_its_ticket_in_json_too() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    let line = CommandLine::tree(&standin)
+        .with("--to", sandbox.cache(""))
+        .set("--hash", sri(b"else"))
+        .flag("--json");
+    let failed = sandbox.run(line).exits(4).json();
+    let ticket = failed["error"]["ticket"].as_str().unwrap();
+    other(&sandbox, &["log", ticket]).exits(0);
+}
+
+#[test]
+fn a_dry_run_explains_the_origin_that_nobody_typed() {
+    let sandbox = Sandbox::new();
+    let line = CommandLine::new(["run", "gitlab-artifact"])
+        .with("--project", "group/project")
+        .with("--job-id", "1")
+        .with("--hash", TREE_HASH)
+        .with("--to", sandbox.cache(""))
+        .flag("--dry-run")
+        .flag("--json");
+    let said = sandbox.run(line).exits(0).json();
+    assert_eq!(said["schemaVersion"], 1);
+    assert_eq!(said["destinations"][0]["present"], false);
+    let destination = said["destinations"][0]["destination"].as_str().unwrap();
+    assert!(sandbox.cache("").starts_with(destination), "{destination}");
+    let granted = said["granted"][0].as_str().unwrap();
+    assert!(granted.contains("https://gitlab.com"), "{granted}");
 }
 
 #[test]
