@@ -4,7 +4,6 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -14,11 +13,11 @@ use age::{
     x25519,
 };
 use secrecy::ExposeSecret;
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::{
     Secret,
+    private_file::{Existing, write_private},
     source::file::{FileError, Trust, read_file},
 };
 
@@ -199,14 +198,6 @@ fn make(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
     let identity = x25519::Identity::generate();
     let text = Zeroizing::new(format!(
         "# The age identity of nix-fetchhost: it decrypts the credentials beside it. Keep it private.\n\
@@ -214,15 +205,7 @@ fn make(path: &Path) -> io::Result<bool> {
         identity.to_public(),
         identity.to_string().expose_secret()
     ));
-    // Complete under its name or not there at all, and 0600 from its first moment.
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
-    }
+    write_private(path, text.as_bytes(), Existing::Keep)
 }
 
 #[cfg(test)]

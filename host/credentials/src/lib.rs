@@ -37,6 +37,7 @@ mod error;
 mod header;
 mod identity;
 mod keyring;
+mod private_file;
 mod secret;
 mod source;
 mod terminal;
@@ -47,6 +48,7 @@ pub use error::{AgeProblem, CredentialError, FileKind, NetrcProblem, Problem, Pr
 pub use header::header_for;
 pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;
+pub use private_file::{Existing, write_private};
 pub use secret::{Secret, leave_no_core_file};
 pub use source::file::FileError;
 pub use terminal::ask_hidden;

@@ -13,13 +13,12 @@ mod array;
 mod tables;
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use fetchhost_credentials::{Existing, write_private};
 use fetchhost_policy::{Config, CredentialName, CredentialSpec, Grant, Origin, OriginPattern};
 use rustix::fs::FlockOperation;
-use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use crate::environment::Environment;
@@ -227,21 +226,9 @@ impl Draft {
 
 /// Writes a file whole or not at all, for its owner alone.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| unexpected(path, &error))
+    write_private(path, content, Existing::Replace)
+        .map(|_| ())
+        .map_err(|error| unexpected(path, &error))
 }
 
 /// Makes the folder of `path` if need be, and holds it against other edits.

@@ -1,6 +1,6 @@
 //! Edits keep what they do not change.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use tempfile::TempDir;
 
