@@ -281,7 +281,7 @@ impl fmt::Display for Misbehaviour {
             Self::EchoedSecret { origin, credential } => {
                 write!(
                     f,
-                    "`{origin}` sent credential `{credential}` back, where the module would have read it"
+                    "`{origin}` sent credential `{credential}` back, where the module would have got it"
                 )
             }
             Self::Header { name } => {

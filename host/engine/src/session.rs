@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fetchhost_policy::{Broker, Limit, Limits, SlotName};
 use fetchhost_transport as transport;
 
-use crate::echo::Echo;
 use crate::progress::Progress;
 use crate::trap::Stop;
 use crate::verdict::Verdict;
@@ -62,7 +61,7 @@ pub(crate) struct Fetch {
     pub(crate) progress: Arc<Progress>,
     pub(crate) verdict: Verdict,
     pub(crate) spooled: Arc<Spooled>,
-    pub(crate) echo: Echo,
+    pub(crate) echo: transport::Echo,
     called: u64,
     requests: u64,
     read: u64,
@@ -77,11 +76,11 @@ impl Fetch {
                 limits: session.limits.clone(),
                 bytes: AtomicU64::new(0),
             }),
+            echo: session.client.echo(),
             session,
             slots,
             progress: Arc::new(Progress::new()),
             verdict: Verdict::default(),
-            echo: Echo::default(),
             called: 0,
             requests: 0,
             read: 0,

@@ -1,6 +1,7 @@
 //! From what wasmtime says to what the user reads.
 
-use fetchhost_policy::{CredentialName, Limit, Limits, Origin, Overrun};
+use fetchhost_policy::{Limit, Limits, Overrun};
+use fetchhost_transport::Echoed;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -23,11 +24,8 @@ pub(crate) enum Stop {
     Forbidden { function: String },
     #[error("used the host while describing itself")]
     NotWhileDescribing,
-    #[error("`{origin}` sent credential `{credential}` back")]
-    Echoed {
-        origin: Origin,
-        credential: CredentialName,
-    },
+    #[error("{0}")]
+    Echoed(#[from] Echoed),
 }
 
 /// Explains why a guest call ended.
@@ -46,7 +44,7 @@ fn what(error: &wasmtime::Error, limits: &Limits) -> Misbehaviour {
                 function: shown(function),
             },
             Stop::NotWhileDescribing => Misbehaviour::NotWhileDescribing,
-            Stop::Echoed { origin, credential } => Misbehaviour::EchoedSecret {
+            Stop::Echoed(Echoed { origin, credential }) => Misbehaviour::EchoedSecret {
                 origin: origin.clone(),
                 credential: credential.clone(),
             },

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use fetchhost_artifact::{BoxError, Input, Layout, TreeEntry};
+use fetchhost_artifact::{Input, Layout, TreeEntry};
 use fetchhost_engine::{Entry, Plan, Source};
 use fetchhost_policy::{Broker, CredentialName, SlotName};
-use fetchhost_transport::{Client, Response};
+use fetchhost_transport::{Client, Response, TransportError};
 use futures_util::StreamExt;
 use url::Url;
 
+use crate::echo::searched;
 use crate::upstream::{Upstream, UpstreamProblem};
 use crate::{Error, Observer};
 
@@ -128,12 +129,17 @@ impl Opener<'_> {
         });
         let length = response.content_length();
         let encoding = response.content_encoding();
+        if let Some(encoding) = &encoding {
+            // An encoding that nobody knows is shown.
+            let echo = self.client.echo();
+            echo.check(encoding.as_bytes(), response.origin())
+                .map_err(TransportError::from)?;
+        }
         self.observer.body(length);
         let observer = Arc::clone(self.observer);
-        let stream = response
-            .into_stream()
+        let stream = searched(response, self.client.echo())
             .map(move |chunk| {
-                let chunk = chunk.map_err(BoxError::from)?;
+                let chunk = chunk?;
                 observer.received(chunk.len() as u64);
                 Ok(chunk)
             })

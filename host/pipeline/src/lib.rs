@@ -5,6 +5,7 @@
 //! every destination receives them, compares with the declared hash, and only what was
 //! [verified](fetchhost_artifact::Verified) can be committed.
 
+mod echo;
 mod error;
 mod job;
 mod layout;

@@ -3,7 +3,7 @@
 //! A module plans "the answer to this request"; whether that answer is the content is decided here, in
 //! one place for every fetcher, because only the host knows which credential was used and may name it.
 
-use fetchhost_policy::{CredentialName, DisplayUrl, SlotName, printable};
+use fetchhost_policy::{CredentialName, DisplayUrl, SlotName};
 use fetchhost_transport::Response;
 use url::Url;
 
@@ -81,8 +81,8 @@ impl Upstream {
             url: DisplayUrl(response.url()).to_string(),
             credential: response.credential().cloned(),
             retry_after: response
-                .header("retry-after")
-                .map(|value| printable(value).into_owned()),
+                .retry_after()
+                .map(|pause| format!("{} s", pause.as_secs())),
             slot: slot.cloned(),
         })
     }

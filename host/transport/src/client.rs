@@ -1,29 +1,28 @@
 //! The client: what callers hold.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use fetchhost_credentials::Keyring;
 use fetchhost_policy::{Broker, Permit};
 
 use crate::{
-    Contact, Lookup, Response, Settings, SystemLookup, TransportError,
+    Contact, Echo, Lookup, Response, Settings, SystemLookup, TransportError,
     connection::Connections,
     exchange::{Deadline, Request},
     headers,
     journal::Journal,
 };
 
-/// Sends permitted requests. Cheap to make and to clone; clones share connections and journal.
+/// Sends permitted requests. Cheap to make and to clone; clones share connections, journal and the
+/// record of sent secrets.
 ///
 /// Nothing is set up before the first request, and TLS only by the first one to `https`.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: Journal,
+    pub(crate) echo: Echo,
 }
 
 /// What all clones of a client have in common.
@@ -62,17 +61,25 @@ impl Client {
                 connections,
             }),
             journal: Journal::default(),
+            echo: Echo::default(),
         }
     }
 
-    /// A client with the same connections and an empty journal: one for each run of a process that
-    /// makes many.
+    /// A client with the same connections, an empty journal and no sent secrets: one for each run of a
+    /// process that makes many.
     #[must_use]
     pub fn with_own_journal(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
             journal: Journal::default(),
+            echo: Echo::default(),
         }
+    }
+
+    /// The secrets that were sent so far, to search answers for.
+    #[must_use]
+    pub fn echo(&self) -> Echo {
+        self.echo.clone()
     }
 
     /// Who was contacted so far, in order: every hop, every attempt.
@@ -100,7 +107,6 @@ impl Client {
             body: out.body,
             broker,
             deadline,
-            sent: Mutex::default(),
         };
         let answer = self.exchange(&request, None).await?;
         Ok(Response::new(self.clone(), request, answer))

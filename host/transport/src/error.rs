@@ -132,6 +132,15 @@ pub enum TransportError {
         /// The credential that was sent, if any.
         credential: Option<CredentialName>,
     },
+    /// A server sent a secret back, in an answer or in the target of a redirect. What it leads to, or
+    /// what is made of it, would show the secret.
+    #[error("`{origin}` sent credential `{credential}` back")]
+    Echoed {
+        /// Who answered.
+        origin: Origin,
+        /// Which credential.
+        credential: CredentialName,
+    },
     /// The server wants a longer pause than is waited for.
     #[error("`{origin}` answers {status} and wants {} of pause, longer than the {} that are waited for", Seconds(*.after), Seconds(*.limit))]
     RetryLater {
@@ -291,7 +300,7 @@ pub enum Category {
     Denied,
     /// What the user set up cannot be had or used: a credential, a certificate, a proxy.
     Credential,
-    /// The fetcher did what it may not.
+    /// The fetcher did what it may not, or had a server do it.
     Module,
     /// The network or the server failed.
     Network,
@@ -304,7 +313,7 @@ impl TransportError {
         match self {
             Self::Denied(_) | Self::Address { .. } | Self::ProxyRefused(_) => Category::Denied,
             Self::Credential(_) | Self::Setup(_) => Category::Credential,
-            Self::Header { .. } => Category::Module,
+            Self::Header { .. } | Self::Echoed { .. } => Category::Module,
             _ => Category::Network,
         }
     }
@@ -336,6 +345,9 @@ impl TransportError {
                 ),
                 None => String::from("give the fetcher a credential: `--credential SLOT=env:NAME`"),
             }),
+            Self::Echoed { credential, .. } => Some(format!(
+                "a page that shows its visitors' headers is not for `{credential}`: leave its path out of the grant, and renew the credential if others can see that page"
+            )),
             Self::RetryLater { after, .. } => {
                 Some(format!("run the same command again in {}", Seconds(*after)))
             }

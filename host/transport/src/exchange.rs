@@ -1,17 +1,17 @@
 //! One request, its redirects, its retries.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use fetchhost_policy::{Broker, DisplayUrl, Method, Origin, Permit};
-use http::HeaderMap;
+use http::{HeaderMap, header::LOCATION};
 use url::Url;
 
 use crate::{
-    Client, Contact, ProxyProblem, Sent, Stage, TransportError, connection::Passage, headers,
+    Client, Contact, ProxyProblem, Stage, TransportError, connection::Passage, echo::Sent, headers,
     redirect, resume::Rest, retry,
 };
 
@@ -22,6 +22,9 @@ const DRAINED_BYTES: u64 = 16 * 1024;
 /// How long reading such a body may take.
 const DRAIN_TIME: Duration = Duration::from_millis(200);
 
+/// What the login of a proxy is called where a server sends it back.
+const PROXY: &str = "proxy";
+
 /// What is asked for, kept for as long as the answer may have to be continued.
 pub(crate) struct Request {
     pub(crate) permit: Permit,
@@ -29,29 +32,6 @@ pub(crate) struct Request {
     pub(crate) body: Option<Bytes>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) deadline: Deadline,
-    /// What credentials went out so far, over all hops, tries and resumptions.
-    pub(crate) sent: Mutex<Vec<Sent>>,
-}
-
-impl Request {
-    /// Notes a credential that is about to be sent.
-    fn note(&self, sent: Sent) {
-        let mut all = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all
-            .iter()
-            .any(|known| Arc::ptr_eq(&known.secret, &sent.secret))
-        {
-            all.push(sent);
-        }
-    }
-
-    /// The credentials that were sent.
-    pub(crate) fn sent(&self) -> Vec<Sent> {
-        self.sent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
 }
 
 /// The head of the answer at the end of all redirects.
@@ -136,6 +116,7 @@ impl Client {
             let response = self
                 .send_hop(request, permit, hop.as_ref(), body, rest)
                 .await?;
+            self.search_location(&response, permit.origin())?;
             let target = redirect::target(response.status(), response.headers(), permit.url())
                 .map_err(|redirect::NoTarget| TransportError::BadRedirect { url: asked() })?;
             let Some(target) = target else {
@@ -174,6 +155,20 @@ impl Client {
         })
     }
 
+    /// Where an answer redirects to is searched before anything is done with it: the next request's
+    /// URL, its traces and its record would show a secret in it. Its host and its escapes are searched
+    /// as the server wrote them, before parsing changes their spelling.
+    fn search_location(
+        &self,
+        response: &reqwest::Response,
+        origin: &Origin,
+    ) -> Result<(), TransportError> {
+        for location in response.headers().get_all(LOCATION) {
+            self.echo.check(location.as_bytes(), origin)?;
+        }
+        Ok(())
+    }
+
     /// Sends to one origin and waits for the head of its answer.
     async fn send_hop(
         &self,
@@ -183,7 +178,7 @@ impl Client {
         body: Option<Bytes>,
         rest: Option<&Rest>,
     ) -> Result<reqwest::Response, TransportError> {
-        let settings = &self.shared.settings;
+        let (settings, keyring) = (&self.shared.settings, &self.shared.keyring);
         let foreign = hop.is_some_and(|hop| hop.foreign);
         let pool = self.shared.connections.pool_for(&Passage {
             broker: &request.broker,
@@ -193,11 +188,17 @@ impl Client {
         })?;
         let mut headers = headers::for_hop(&request.headers, foreign, body.is_some(), rest);
         let credential =
-            headers::attach_credential(&mut headers, permit, foreign, &self.shared.keyring).await?;
-        let (sent, header_name) = credential.unzip();
-        let credential = sent.as_ref().map(|sent| sent.credential.clone());
-        if let Some(sent) = sent {
-            request.note(sent);
+            headers::attach_credential(&mut headers, permit, foreign, keyring, &self.echo).await?;
+        let (credential, header_name) = credential
+            .map(|attached| (attached.credential, attached.header_name))
+            .unzip();
+        // Towards `https` the proxy alone sees it, before there is an answer.
+        if let Some((user, password)) = pool.proxy.as_ref().and_then(|proxy| proxy.login())
+            && !permit.origin().is_https()
+            && let Ok(name) = PROXY.parse()
+        {
+            self.echo
+                .note(Sent::login(name, user, password), permit.origin());
         }
 
         let mut outgoing =

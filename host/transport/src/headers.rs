@@ -18,14 +18,14 @@
 
 use std::sync::Arc;
 
-use fetchhost_credentials::{Keyring, Secret, header_for};
+use fetchhost_credentials::{Keyring, header_for};
 use fetchhost_policy::{CredentialName, Permit, headers as rules, printable};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT_ENCODING, CONTENT_TYPE, IF_RANGE, RANGE},
 };
 
-use crate::{TransportError, resume::Rest};
+use crate::{Echo, TransportError, echo::Sent, resume::Rest};
 
 /// A guest's headers, refused as a whole when one of them is not for guests.
 pub(crate) fn vetted(headers: &[(String, String)]) -> Result<HeaderMap, TransportError> {
@@ -67,22 +67,20 @@ pub(crate) fn for_hop(
     headers
 }
 
-/// A credential that went out with a request.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// Its name.
-    pub credential: CredentialName,
-    /// What was sent, for whoever has to recognise it.
-    pub secret: Arc<Secret>,
+/// A credential that is about to be sent.
+pub(crate) struct Attached {
+    pub(crate) credential: CredentialName,
+    pub(crate) header_name: HeaderName,
 }
 
-/// Adds the credential that `permit` allows, and returns it with the name of its header.
+/// Adds the credential that `permit` allows, after `echo` has noted it.
 pub(crate) async fn attach_credential(
     headers: &mut HeaderMap,
     permit: &Permit,
     foreign: bool,
     keyring: &Arc<Keyring>,
-) -> Result<Option<(Sent, HeaderName)>, TransportError> {
+    echo: &Echo,
+) -> Result<Option<Attached>, TransportError> {
     let Some(spec) = permit.credential() else {
         return Ok(None);
     };
@@ -105,7 +103,14 @@ pub(crate) async fn attach_credential(
         },
     };
     let (name, value) = header_for(&spec.scheme, &secret)?;
-    headers.insert(name.clone(), value);
     let credential = spec.name.clone();
-    Ok(Some((Sent { credential, secret }, name)))
+    echo.note(
+        Sent::new(credential.clone(), &spec.scheme, &secret),
+        permit.origin(),
+    );
+    headers.insert(name.clone(), value);
+    Ok(Some(Attached {
+        credential,
+        header_name: name,
+    }))
 }

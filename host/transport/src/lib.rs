@@ -14,6 +14,7 @@
 //! | `certificate.rs` | which connections show a client certificate |
 //! | `proxy.rs` | what may go through a proxy |
 //! | `headers.rs` | what a request carries, and what survives a change of origin |
+//! | `echo.rs` | whether an answer sends a credential back |
 //! | `redirect.rs` | where a redirect leads, with which method; what is a login page |
 //! | `retry.rs` | what is tried again, and when |
 //! | `resume.rs` | whether bytes really continue the body that broke off |
@@ -28,6 +29,7 @@ mod authorities;
 mod certificate;
 mod client;
 mod connection;
+mod echo;
 mod error;
 mod exchange;
 mod failure;
@@ -45,8 +47,8 @@ pub use authorities::AuthorityFile;
 pub use certificate::CertificateProblem;
 pub use client::{Client, Outgoing};
 pub use connection::{Lookup, SystemLookup};
+pub use echo::{Echo, Echoed, Passage, Patterns, SEARCHED_BYTES};
 pub use error::{Category, NotContinued, ProxyProblem, Stage, TlsProblem, TransportError};
-pub use headers::Sent;
 pub use journal::Contact;
 pub use proxy::{ProxyRefusal, ProxyRefusalReason};
 pub use response::Response;

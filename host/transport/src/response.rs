@@ -12,7 +12,7 @@ use http::{
 use url::Url;
 
 use crate::{
-    Client, NotContinued, Sent, Stage, TransportError,
+    Client, NotContinued, Stage, TransportError,
     exchange::{Answer, Request},
     failure,
     resume::{self, Original, Refusal, Rest},
@@ -22,6 +22,9 @@ use crate::{
 /// After this many more bytes a body that breaks again starts with all its attempts anew: a long
 /// transfer over a bad line may break often, as long as it gets on.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
+
+/// The longest name of an encoding that is passed on, and shown.
+const ENCODING_BYTES: usize = 16;
 
 /// The answer to a request. Its body comes piece by piece from [`chunk`](Self::chunk), straight from
 /// the connection; what is not read is not fetched.
@@ -126,13 +129,6 @@ impl Response {
         self.request.permit.credential().map(|spec| &spec.name)
     }
 
-    /// The credentials that were sent to get the answer: with its request, its redirects within one
-    /// origin and its resumptions. More may come while the body is read.
-    #[must_use]
-    pub fn sent(&self) -> Vec<Sent> {
-        self.request.sent()
-    }
-
     /// The headers that a guest may see: names in lower case, values as text (bytes that are not
     /// UTF-8 replaced).
     #[must_use]
@@ -161,13 +157,21 @@ impl Response {
         resume::content_length(&self.headers)
     }
 
-    /// What the body is encoded in, `identity` aside. The transport asks for `identity` and decodes
-    /// nothing.
+    /// What the body is encoded in, `identity` aside, `unknown` where that is no name of an encoding.
+    /// The transport asks for `identity` and decodes nothing.
     #[must_use]
     pub fn content_encoding(&self) -> Option<String> {
         let encoding = self.header(CONTENT_ENCODING.as_str())?.trim();
         let none = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
-        (!none).then(|| encoding.to_ascii_lowercase())
+        let is_name = |word: &str| {
+            word.len() <= ENCODING_BYTES
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let is_shown = encoding.split(',').map(str::trim).all(is_name);
+        (!none).then(|| match is_shown {
+            true => encoding.to_ascii_lowercase(),
+            false => String::from("unknown"),
+        })
     }
 
     /// What the server says the body is.

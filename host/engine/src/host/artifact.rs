@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use fetchhost_artifact::{ArchiveFormat, Spool, SpooledBlob};
 use fetchhost_policy::Origin;
+use fetchhost_transport::Echo;
 use wasmtime::component::Resource;
 
 use super::error;
@@ -12,6 +13,7 @@ use crate::bindings::nix_fetchhost::fetcher::artifact::{
     Host as ArtifactHost, HostBlob, HostPlan, Source as GuestSource,
 };
 use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
+use crate::echo::{check_content, check_part};
 use crate::plan::{Entry, Plan, Source};
 use crate::session::{Fetch, Held};
 use crate::store::Host;
@@ -42,6 +44,19 @@ impl Blob {
             .find(|(start, _)| *start <= position)
             .or(self.answers.first())?;
         Some(origin)
+    }
+
+    /// Searches each answer in `content`, which is what this blob holds.
+    fn search_answers(&self, content: &SpooledBlob, echo: &Echo) -> wasmtime::Result<()> {
+        for (index, (start, origin)) in self.answers.iter().enumerate() {
+            let end = self
+                .answers
+                .get(index + 1)
+                .map_or(content.len(), |(next, _)| *next);
+            let origin = |position| self.origin(position).unwrap_or(origin).clone();
+            check_content(echo, content, *start..end, origin)?;
+        }
+        Ok(())
     }
 }
 
@@ -175,7 +190,7 @@ impl HostBlob for Host {
         // What holds nothing but the guest's own bytes cannot tell it anything.
         if let Some(last) = blob.origin(u64::MAX) {
             let origin = |position| blob.origin(position).unwrap_or(last).clone();
-            fetch.echo.check_part(&content, offset, length, origin)?;
+            check_part(&fetch.echo, &content, offset, length, origin)?;
         }
         let bytes = content.read(offset, length).map_err(error::temporary)?;
         Ok(Ok(bytes.into()))
@@ -205,18 +220,24 @@ impl Host {
                 Ok((Source::Bytes(Bytes::from(bytes)), held))
             }
             GuestSource::Response(response) => {
-                table
-                    .delete(response)?
-                    .unread()
-                    .map(|content| match content {
-                        Unread::Network(response) => (Source::Response(response), nothing),
-                        Unread::Spooled(blob) => (Source::Blob(blob), nothing),
-                    })
+                let response = table.delete(response)?;
+                let origin = response.origin().clone();
+                match response.unread() {
+                    Ok(Unread::Network(response)) => Ok((Source::Response(response), nothing)),
+                    Ok(Unread::Spooled(blob)) => {
+                        let whole = 0..blob.len();
+                        check_content(&fetch.echo, &blob, whole, |_| origin.clone())?;
+                        Ok((Source::Blob(blob), nothing))
+                    }
+                    Err(told) => Err(told),
+                }
             }
             GuestSource::Request(request) => permitted(fetch, table.delete(request)?)?
                 .map(|(outgoing, held)| (Source::Request(Box::new(outgoing)), held)),
             GuestSource::Blob(blob) => {
-                let content = table.delete(blob)?.state.complete(fetch)?.clone();
+                let mut blob = table.delete(blob)?;
+                let content = blob.state.complete(fetch)?.clone();
+                blob.search_answers(&content, &fetch.echo)?;
                 Ok((Source::Blob(content), nothing))
             }
         })
@@ -235,6 +256,22 @@ impl Host {
             }
             Err(told) => Ok(Err(told)),
         }
+    }
+
+    /// Drops content that no plan is made of: the guest has given it away, and what it holds with the
+    /// host would stay until the end.
+    fn refused<T>(
+        &mut self,
+        content: GuestSource,
+        told: FetchError,
+    ) -> wasmtime::Result<Result<T, FetchError>> {
+        match content {
+            GuestSource::Bytes(_) => {}
+            GuestSource::Response(response) => drop(self.table.delete(response)?),
+            GuestSource::Request(request) => drop(self.table.delete(request)?),
+            GuestSource::Blob(blob) => drop(self.table.delete(blob)?),
+        }
+        Ok(Err(told))
     }
 
     /// Adds to a tree, as part of a call that was counted.
@@ -293,7 +330,7 @@ impl HostPlan for Host {
                 format,
                 strip,
             }),
-            Err(told) => Ok(Err(told)),
+            Err(told) => self.refused(content, told),
         }
     }
 
@@ -306,7 +343,7 @@ impl HostPlan for Host {
         let text = self.parts_again()?.1.hold(path.len())?;
         let format = match format(&word) {
             Ok(format) => format,
-            Err(told) => return Ok(Err(told)),
+            Err(told) => return self.refused(content, told),
         };
         let plan = self.plan(content, |source| Plan::Member {
             source,

@@ -275,7 +275,7 @@ impl HttpHost for Host {
             .await;
         drop(waiting);
         match sent {
-            Ok(response) => Ok(Ok(table.push(Response::new(response, &fetch.echo)?)?)),
+            Ok(response) => Ok(Ok(table.push(Response::new(response, fetch)?)?)),
             Err(error) => Failed::Transport(error).tell(fetch),
         }
     }

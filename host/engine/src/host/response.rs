@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use fetchhost_artifact::{ArtifactError, Spool, SpooledBlob};
 use fetchhost_policy::{DisplayUrl, Origin};
-use fetchhost_transport::{self as transport, Outgoing, TransportError};
+use fetchhost_transport::{self as transport, Echoed, Outgoing, Passage, TransportError};
 
 use super::error;
 use crate::bindings::nix_fetchhost::fetcher::types::FetchError;
-use crate::echo::{Echo, Passage};
-use crate::session::Fetch;
+use crate::echo::check_part;
+use crate::session::{Fetch, Held};
 use crate::trap::{Stop, shown};
 
 /// Bytes given to a guest in one call.
@@ -33,6 +33,8 @@ pub(super) struct Head {
     encoding: Option<String>,
     /// Who answered.
     origin: Origin,
+    /// URL and headers, for as long as the guest keeps the answer.
+    _held: Held,
 }
 
 enum Body {
@@ -80,12 +82,21 @@ impl From<Stop> for Failed {
     }
 }
 
+impl From<Echoed> for Failed {
+    fn from(echoed: Echoed) -> Self {
+        Stop::from(echoed).into()
+    }
+}
+
 impl Failed {
     /// What the guest is told; what the user may have to be told is remembered.
     pub(super) fn tell<T>(self, fetch: &mut Fetch) -> wasmtime::Result<Result<T, FetchError>> {
         match self {
             Self::Told(told) => Ok(Err(told)),
             Self::Fatal(error) => Err(error),
+            Self::Transport(TransportError::Echoed { origin, credential }) => {
+                Err(Stop::from(Echoed { origin, credential }).into())
+            }
             Self::Transport(error) => {
                 let told = error::of_transport(&error);
                 fetch.verdict.failed(error, error::kind(&told));
@@ -97,16 +108,20 @@ impl Failed {
 
 impl Head {
     /// What a guest may see, after it was searched for what was sent.
-    fn of(answer: &transport::Response, echo: &Echo) -> Result<Self, Stop> {
-        echo.learn(answer.sent());
+    fn of(answer: &transport::Response, fetch: &Fetch) -> Result<Self, Stop> {
+        let echo = &fetch.echo;
+        // `DisplayUrl` marks a query that it leaves out; guests parse URLs.
+        let url = DisplayUrl(answer.url())
+            .to_string()
+            .trim_end_matches("?…")
+            .to_owned();
+        let headers = answer.guest_headers();
+        let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
         let head = Self {
+            _held: fetch.hold(url.len() + bytes.sum::<usize>())?,
             status: answer.status(),
-            // `DisplayUrl` marks a query that it leaves out; guests parse URLs.
-            url: DisplayUrl(answer.url())
-                .to_string()
-                .trim_end_matches("?…")
-                .to_owned(),
-            headers: answer.guest_headers(),
+            url,
+            headers,
             encoding: answer.content_encoding(),
             origin: answer.origin().clone(),
         };
@@ -120,8 +135,8 @@ impl Head {
 }
 
 impl Response {
-    pub(super) fn new(answer: transport::Response, echo: &Echo) -> Result<Self, Stop> {
-        let head = Head::of(&answer, echo)?;
+    pub(super) fn new(answer: transport::Response, fetch: &Fetch) -> Result<Self, Stop> {
+        let head = Head::of(&answer, fetch)?;
         let response = Box::new(answer);
         Ok(Self {
             head,
@@ -147,10 +162,10 @@ impl Response {
             Body::Spooled { blob, position } => {
                 let left = usize::try_from(blob.len() - *position).unwrap_or(usize::MAX);
                 let length = max.min(left);
-                fetch
-                    .echo
-                    .check_part(blob, *position, length, |_| self.head.origin.clone())
-                    .map_err(Failed::Fatal)?;
+                check_part(&fetch.echo, blob, *position, length, |_| {
+                    self.head.origin.clone()
+                })
+                .map_err(Failed::Fatal)?;
                 let bytes = blob.read(*position, length)?;
                 *position += length as u64;
                 Ok(bytes.into())
@@ -170,8 +185,6 @@ impl Response {
                     let waiting = fetch.progress.waiting();
                     let chunk = response.chunk().await;
                     drop(waiting);
-                    // A body that was continued may have sent another secret.
-                    echo.learn(response.sent());
                     match chunk? {
                         Some(chunk) => passage.push(&chunk, echo, origin)?,
                         None => passage.end(),
@@ -232,10 +245,7 @@ impl Response {
                     drop(waiting);
                     match chunk {
                         Ok(Some(chunk)) => take(&chunk)?,
-                        Ok(None) => {
-                            fetch.echo.learn(response.sent());
-                            break;
-                        }
+                        Ok(None) => break,
                         Err(error) => return Failed::Transport(error).tell(fetch),
                     }
                 }
@@ -261,7 +271,7 @@ pub(super) async fn spooled(
     let _waiting = fetch.progress.waiting();
     let broker = Arc::clone(&session.broker);
     let mut answer = session.client.send(broker, outgoing).await?;
-    let head = Head::of(&answer, &fetch.echo)?;
+    let head = Head::of(&answer, fetch)?;
     let mut spool = Spool::create(&session.tmp)?;
     while let Some(chunk) = answer.chunk().await? {
         if spool.len() + chunk.len() as u64 > max_body {
@@ -271,7 +281,6 @@ pub(super) async fn spooled(
         fetch.spooled.count(chunk.len())?;
         spool.append(&chunk)?;
     }
-    fetch.echo.learn(answer.sent());
     let blob = spool.finish()?;
     Ok(Response {
         head,

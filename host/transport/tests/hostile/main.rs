@@ -11,6 +11,7 @@
 mod addresses;
 mod bodies;
 mod certificates;
+mod echoes;
 mod http2;
 mod proxies;
 mod proxy_failures;
