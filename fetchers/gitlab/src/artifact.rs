@@ -60,7 +60,7 @@ impl Fetcher for GitlabArtifact {
     fn describe() -> FetcherDescription {
         api::describe(
             "The artifacts of a GitLab CI job",
-            &["/api/v4/**", "/**/api/v4/**"],
+            &["/**/api/v4/projects/*/jobs/**"],
             "an access token with the scope `read_api`, or a job token as `JOB-TOKEN`",
         )
         .output(OutputRule::flat_named_after("path").when_set("path"))

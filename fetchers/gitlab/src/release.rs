@@ -5,7 +5,9 @@
 
 mod place;
 
-use fetchhost_sdk::{FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Request, log, url};
+use fetchhost_sdk::{
+    ErrorKind, FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Request, log, url,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -70,14 +72,37 @@ impl Fetcher for GitlabRelease {
             // The host judges what is planned, and may name the credential that did not do.
             return Plan::file(answer);
         }
+        if is_web_page(answer.header("content-type").as_deref()) {
+            return Err(FetchError::unauthorized(format!(
+                "`{address}` answered with a web page, as a login page would"
+            )));
+        }
         let release: Release = answer.json(RELEASE_BYTES)?;
-        let place = Place::of(&params.url, release.link(&params)?)?;
-        Plan::file(if place.with_token {
+        let place = Place::of(&params.url, &params.project, release.link(&params)?)?;
+        let request = if place.with_token {
             api::request(&place.url)?
         } else {
             Request::get(&place.url)
-        })
+        };
+        let Some(otherwise) = place.otherwise else {
+            return Plan::file(request);
+        };
+        match request.send() {
+            Ok(answer) => Plan::file(answer),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                Plan::file(Request::get(&otherwise))
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+fn is_web_page(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/html")
+    })
 }
 
 /// The URL that answers with the release's description.

@@ -205,10 +205,13 @@ impl Response {
 
     /// Reads the next bytes of the body: at least 1, at most `max` and at most 64 KiB; an empty list at
     /// its end. A fetcher reads at most 64 MiB in one fetch: what is larger belongs into the plan unread.
+    /// After a request with a credential the last bytes that have arrived wait for the next ones, or for
+    /// the end: an answer that holds the credential ends the fetch.
     ///
     /// # Errors
     ///
-    /// `Network` when the body breaks off, `Invalid` when `max` is 0.
+    /// `Network` when the body breaks off, `Invalid` when `max` is 0, `Unsupported` when the server
+    /// compressed the body although nobody asked it to.
     pub fn read(&mut self, max: u32) -> Result<Vec<u8>, FetchError> {
         Ok(self.0.read(max)?)
     }

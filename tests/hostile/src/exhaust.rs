@@ -16,6 +16,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     ("send-all-too-many", send_all_too_many),
     ("plan-too-many-requests", plan_too_many_requests),
     ("read-too-much", read_too_much),
+    ("read-headers-too-often", read_headers_too_often),
     ("read-blob-too-much", read_blob_too_much),
     ("huge-blob", huge_blob),
     ("million-entries", million_entries),
@@ -70,6 +71,13 @@ fn hoard_handles(params: &Params) -> Result<Plan, FetchError> {
     let hoard: Vec<Request> = (0..1_000_000).map(|_| Request::get(&params.url)).collect();
     drop(black_box(hoard));
     harmless()
+}
+
+fn read_headers_too_often(params: &Params) -> Result<Plan, FetchError> {
+    let answer = Request::get(&params.granted()).send()?;
+    loop {
+        drop(black_box(answer.headers()));
+    }
 }
 
 fn send_too_often(params: &Params) -> Result<Plan, FetchError> {

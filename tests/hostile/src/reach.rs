@@ -1,6 +1,6 @@
 //! Deeds that reach for what was not granted: origins, methods, paths, slots.
 
-use fetchhost_sdk::{FetchError, Method, Plan, Request, http};
+use fetchhost_sdk::{Blob, FetchError, Method, Plan, Request, http};
 
 use crate::{Deed, Params, harmless};
 
@@ -38,7 +38,74 @@ pub(crate) const DEEDS: &[Deed] = &[
     ("undeclared-slot", undeclared_slot),
     ("authorize-other-origin", authorize_other_origin),
     ("token-to-granted", token_to_granted),
+    ("post-with-token", |params| {
+        with_token(Request::post(&params.granted()))?.send()?;
+        harmless()
+    }),
+    ("post-in-plan-with-token", |params| {
+        plan_of(with_token(Request::post(&params.granted()))?)
+    }),
+    ("path-with-token", |params| {
+        with_token(Request::get(&format!("{}/secret", params.url)))?.send()?;
+        harmless()
+    }),
+    (
+        "send-all-with-token-elsewhere",
+        send_all_with_token_elsewhere,
+    ),
+    ("redirect-path-with-token", token_to_granted),
+    ("plan-echo", token_to_granted),
+    ("read-echo", read_echo),
+    ("read-echo-in-send-all", read_echo_in_send_all),
+    ("blob-echo", blob_echo),
+    ("read-echo-after-failure", read_echo_after_failure),
 ];
+
+fn with_token(request: Request) -> Result<Request, FetchError> {
+    request.authorize("token")?;
+    Ok(request)
+}
+
+/// The credential's own origin, and one that it does not belong to.
+fn send_all_with_token_elsewhere(params: &Params) -> Result<Plan, FetchError> {
+    let requests = [
+        with_token(Request::get(&params.granted()))?,
+        with_token(Request::get(&params.other))?,
+    ];
+    for answer in http::send_all(requests, 1024) {
+        answer?;
+    }
+    harmless()
+}
+
+/// Reads what it may, and shows it to whoever looks at the result.
+fn read_echo(params: &Params) -> Result<Plan, FetchError> {
+    let answer = with_token(Request::get(&params.granted()))?.send()?;
+    Plan::file(answer.bytes(1024 * 1024)?)
+}
+
+fn read_echo_in_send_all(params: &Params) -> Result<Plan, FetchError> {
+    let request = with_token(Request::get(&params.granted()))?;
+    let mut shown = Vec::new();
+    for answer in http::send_all([request], 1024 * 1024) {
+        shown.extend(answer?.bytes(1024 * 1024)?);
+    }
+    Plan::file(shown)
+}
+
+/// Content that was never read.
+fn blob_echo(params: &Params) -> Result<Plan, FetchError> {
+    let mut blob = Blob::new();
+    blob.append(with_token(Request::get(&params.granted()))?.send()?)?;
+    Plan::file(blob)
+}
+
+/// The token goes out with a request that fails; another without it is answered with the echo.
+fn read_echo_after_failure(params: &Params) -> Result<Plan, FetchError> {
+    let failed = with_token(Request::get(&params.granted()))?.send();
+    assert!(failed.is_err(), "the server answers");
+    Plan::file(Request::get(&params.granted()).send()?.bytes(1024)?)
+}
 
 fn send(method: Method, url: &str) -> Result<Plan, FetchError> {
     Request::new(method, url).send()?;

@@ -170,7 +170,7 @@ fn the_description_asks_for_the_api_by_get_and_head_and_for_no_origin_of_its_own
     );
     assert_eq!(
         description["needs"]["paths"],
-        serde_json::json!(["/api/v4/**", "/**/api/v4/**"])
+        serde_json::json!(["/**/api/v4/projects/*/jobs/**"])
     );
     assert_eq!(
         description["slots"]["token"]["scheme"],

@@ -2,24 +2,28 @@
 //!
 //! **The threat.** The maintainer of a project chooses where its assets lie. A link into the same instance
 //! that carries the user's token could read what only that user may read, such as another project's
-//! variables, and pass it off as an asset.
+//! variables or code, and pass it off as an asset.
 //!
 //! **The rule.** The token goes along to GitLab's endpoints for downloads and to its permalinks, and to
-//! nothing else. A permalink is a redirect to wherever the maintainer said, and a redirect within
+//! nothing else; outside of the project that the user named, only to packages, which releases of
+//! several projects share. The project is recognised by the name that the user gave it: by path or by
+//! number, as in the link. A permalink is a redirect to wherever the maintainer said, and a redirect within
 //! the instance keeps the token; so it is used only for what lies on another origin, where the host drops
 //! the token. All else is asked for directly. Origins are compared as the host compares them, parsed.
 //!
 //! | the maintainer's URL | asked for | token |
 //! |---|---|---|
-//! | below the instance, a package, a job's artifacts, an archive, a raw file | itself | yes |
+//! | below the instance, a package | itself | yes |
+//! | below the instance, this project's job artifacts, archive or raw file | itself | yes |
+//! | the same of another project | itself | no |
 //! | below the instance, anything else | itself | no |
 //! | on the instance's origin, outside of the instance | itself | no |
-//! | on another origin, with a permalink | the permalink, which redirects there | yes, to GitLab only |
+//! | on another origin, with a permalink | the permalink, which redirects there; where that wants a login, itself | yes, to GitLab only |
 //! | on another origin, without | itself | no |
 //! | neither `https` nor `http` | nothing | |
 
-use fetchhost_sdk::FetchError;
-use url::Url;
+use ::url::Url;
+use fetchhost_sdk::{FetchError, url};
 
 use super::Link;
 
@@ -28,11 +32,14 @@ use super::Link;
 pub(super) struct Place {
     pub(super) url: String,
     pub(super) with_token: bool,
+    /// Where to ask without the token when that is answered with a login page, as GitLab answers a job
+    /// token at a permalink.
+    pub(super) otherwise: Option<String>,
 }
 
 impl Place {
-    /// Where to ask for `link`, found in the instance at `instance`.
-    pub(super) fn of(instance: &str, link: &Link) -> Result<Self, FetchError> {
+    /// Where to ask for `link` of a release of `project`, found in the instance at `instance`.
+    pub(super) fn of(instance: &str, project: &str, link: &Link) -> Result<Self, FetchError> {
         let instance = Url::parse(instance)
             .map_err(|error| FetchError::bad_params(format!("`url` is no URL: {error}")))?;
         let mut target = Url::parse(&link.url)
@@ -52,20 +59,23 @@ impl Place {
             .filter(|url| segments_below(&instance, url).is_some_and(|path| is_permalink(&path)));
         if target.origin() == instance.origin() {
             let with_token =
-                segments_below(&instance, &target).is_some_and(|path| is_download(&path));
+                segments_below(&instance, &target).is_some_and(|path| is_download(&path, project));
             return Ok(Self {
                 url: target.into(),
                 with_token,
+                otherwise: None,
             });
         }
         Ok(match permalink {
             Some(permalink) => Self {
                 url: permalink.into(),
                 with_token: true,
+                otherwise: Some(target.into()),
             },
             None => Self {
                 url: target.into(),
                 with_token: false,
+                otherwise: None,
             },
         })
     }
@@ -80,24 +90,23 @@ fn segments_below<'a>(instance: &Url, url: &'a Url) -> Option<Vec<&'a str>> {
     (url.origin() == instance.origin()).then(|| rest.split('/').collect())
 }
 
-/// Whether it is one of GitLab's endpoints that answer with a file.
-fn is_download(path: &[&str]) -> bool {
+/// Whether it is one of GitLab's endpoints that answer with a file, of `project` or for everybody.
+fn is_download(path: &[&str], project: &str) -> bool {
     match path {
-        ["api", "v4", "projects", _, rest @ ..] => matches!(
-            rest,
-            ["packages", "generic", ..]
-                | ["jobs", "artifacts", ..]
-                | ["jobs", _, "artifacts", ..]
-                | ["repository", "files", _, "raw"]
-        ),
-        _ => matches!(
-            after_dash(path),
-            Some(
-                ["jobs", _, "artifacts", ..]
-                    | ["package_files", _, "download"]
-                    | ["archive" | "raw", ..]
-            )
-        ),
+        ["api", "v4", "projects", id, rest @ ..] => match rest {
+            ["packages", "generic", ..] => true,
+            ["jobs", "artifacts", ..]
+            | ["jobs", _, "artifacts", ..]
+            | ["repository", "files", _, "raw"] => id.eq_ignore_ascii_case(&url::segment(project)),
+            _ => false,
+        },
+        _ => match after_dash(path) {
+            Some(["package_files", _, "download"]) => true,
+            Some(["jobs", _, "artifacts", ..] | ["archive" | "raw", ..]) => {
+                before_dash(path).is_some_and(|path| path.eq_ignore_ascii_case(&url::path(project)))
+            }
+            _ => false,
+        },
     }
 }
 
@@ -109,6 +118,12 @@ fn is_permalink(path: &[&str]) -> bool {
                 | ["releases", "permalink", "latest", "downloads", ..]
         )
     )
+}
+
+/// A project's path, as the URLs of the web interface have it.
+fn before_dash(path: &[&str]) -> Option<String> {
+    let dash = path.iter().position(|segment| *segment == "-")?;
+    Some(path[..dash].join("/"))
 }
 
 /// What follows the `-` between a project's path and its resources in the URLs of the web interface.
@@ -130,7 +145,7 @@ mod tests {
             url: url.to_owned(),
             direct_asset_url: Some(permalink.unwrap_or(url).to_owned()),
         };
-        Place::of(INSTANCE, &link).unwrap()
+        Place::of(INSTANCE, "g/p", &link).unwrap()
     }
 
     #[test]
@@ -138,11 +153,12 @@ mod tests {
         for path in [
             "api/v4/projects/7/packages/generic/engine/1.0/engine.zip",
             "api/v4/projects/g%2Fp/packages/generic/engine/1.0/dir/engine.zip",
-            "api/v4/projects/7/jobs/12/artifacts/dist/engine.zip",
-            "api/v4/projects/7/jobs/artifacts/main/raw/dist/engine.zip?job=build",
-            "api/v4/projects/7/repository/files/a%2Fb/raw?ref=main",
+            "api/v4/projects/g%2Fp/jobs/12/artifacts/dist/engine.zip",
+            "api/v4/projects/g%2fp/jobs/artifacts/main/raw/dist/engine.zip?job=build",
+            "api/v4/projects/g%2Fp/repository/files/a%2Fb/raw?ref=main",
             "g/p/-/jobs/12/artifacts/raw/engine.zip",
             "g/p/-/package_files/12/download",
+            "g/other/-/package_files/12/download",
             "g/p/-/archive/v1/p-v1.tar.gz",
             "g/p/-/raw/main/engine.zip?inline=false",
         ] {
@@ -151,10 +167,33 @@ mod tests {
                 let expected = Place {
                     url: url.clone(),
                     with_token: true,
+                    otherwise: None,
                 };
                 assert_eq!(place(&url, permalink), expected, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn another_projects_files_do_not_get_the_token() {
+        for path in [
+            "api/v4/projects/7/jobs/12/artifacts/dist/engine.zip",
+            "api/v4/projects/g%2Fother/jobs/artifacts/main/raw/engine.zip?job=build",
+            "api/v4/projects/g%2Fp%2Fq/repository/files/a%2Fb/raw?ref=main",
+            "g/other/-/jobs/12/artifacts/raw/engine.zip",
+            "g/p/q/-/archive/v1/q-v1.tar.gz",
+            "p/-/raw/main/engine.zip",
+        ] {
+            let url = format!("{INSTANCE}/{path}");
+            assert!(!place(&url, None).with_token, "{path}");
+        }
+        let by_number = Link {
+            name: "engine".to_owned(),
+            url: format!("{INSTANCE}/api/v4/projects/7/jobs/12/artifacts/a"),
+            direct_asset_url: None,
+        };
+        let with_token = |project| Place::of(INSTANCE, project, &by_number).unwrap().with_token;
+        assert!(with_token("7") && !with_token("70") && !with_token("g/7"));
     }
 
     #[test]
@@ -191,7 +230,8 @@ mod tests {
                 place(url, Some(PERMALINK)),
                 Place {
                     url: PERMALINK.to_owned(),
-                    with_token: true
+                    with_token: true,
+                    otherwise: Some(url.to_owned()),
                 }
             );
             for other in [
@@ -204,7 +244,8 @@ mod tests {
                     place(url, other),
                     Place {
                         url: url.to_owned(),
-                        with_token: false
+                        with_token: false,
+                        otherwise: None,
                     }
                 );
             }
@@ -223,7 +264,7 @@ mod tests {
                 url: url.to_owned(),
                 direct_asset_url: None,
             };
-            let error = Place::of(INSTANCE, &link).unwrap_err();
+            let error = Place::of(INSTANCE, "g/p", &link).unwrap_err();
             assert!(error.message().contains("`engine`"), "{error}");
         }
     }

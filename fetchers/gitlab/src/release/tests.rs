@@ -82,6 +82,9 @@ fn a_release_of_an_old_gitlab_or_without_links_can_be_read() {
 #[test]
 fn the_result_is_a_file_called_as_the_asset() {
     let description = fetchhost_sdk::description::<GitlabRelease>();
+    assert_eq!(description["needs"]["paths"], json!(["/**"]));
+    assert_eq!(description["needs"]["methods"], json!(["GET", "HEAD"]));
+    assert_eq!(description["needs"]["origins"], json!([]));
     assert_eq!(
         description["output"],
         json!([{ "mode": "flat", "name-from": "asset" }])

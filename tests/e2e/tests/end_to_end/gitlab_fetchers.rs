@@ -33,14 +33,14 @@ fn archive(standin: &Standin) -> CommandLine {
     run("gitlab-archive", standin).with("--ref", sample::REF)
 }
 
-fn file(standin: &Standin) -> CommandLine {
+pub(crate) fn file(standin: &Standin) -> CommandLine {
     run("gitlab-file", standin)
         .with("--ref", sample::REF)
         .with("--path", sample::FILE)
         .set("--hash", sri(sample::FILE_CONTENT.as_bytes()))
 }
 
-fn release(standin: &Standin) -> CommandLine {
+pub(crate) fn release(standin: &Standin) -> CommandLine {
     run("gitlab-release", standin)
         .with("--tag", sample::TAG)
         .with("--asset", sample::ASSET)

@@ -17,6 +17,7 @@ fuel = 1_000_000_000
 output-bytes = 33_554_432
 entries = 20_000
 log-bytes = 16_384
+read-bytes = 4_194_304
 ";
 
 /// The first two columns of interest of a section's table: each name with its exit code. `ok` is
@@ -61,6 +62,22 @@ impl Servers {
         }
     }
 
+    /// Makes the granted server do its part of a deed.
+    fn misbehave(&self, deed: &str) {
+        let fault = match deed {
+            "redirect-path-with-token" => Fault::RedirectTo("/secret".to_owned()),
+            "read-echo-after-failure" => {
+                let (cut, path) = (Fault::RedirectTo("//[".to_owned()), "/granted/");
+                self.granted.script(Side::Api, path, cut, 1);
+                Fault::RedirectTo(format!("/granted/{TOKEN}"))
+            }
+            deed if deed.contains("echo") => Fault::EchoHeaders,
+            _ => return,
+        };
+        self.granted
+            .script(Side::Api, "/granted/", fault, usize::MAX);
+    }
+
     fn line(&self, hostile: &Hostile, sandbox: &Sandbox, deed: &str) -> CommandLine {
         hostile
             .run(sandbox, deed)
@@ -100,6 +117,7 @@ fn run_section(section: &str) {
                 "read-too-much" => Servers::with_file(Content::Big(65 * 1024 * 1024)),
                 _ => Servers::with_file("granted\n"),
             };
+            servers.misbehave(deed);
             let sandbox = Sandbox::new().configured(LIMITS);
             let hostile = Hostile::honest(&sandbox);
             let before = sandbox.files();
@@ -113,6 +131,14 @@ fn run_section(section: &str) {
                     "{deed} ({header}): {} for {code}:\n{said}",
                     finished.code
                 ));
+            }
+            let word = match deed {
+                "read-headers-too-often" => "`read-bytes`",
+                deed if deed.contains("echo") => "sent credential `token` back",
+                _ => "",
+            };
+            if !finished.stderr.contains(word) {
+                failures.push(format!("{deed} does not say {word}:\n{}", finished.stderr));
             }
             servers.were_asked_for_what_was_granted(deed);
             assert_eq!(sandbox.files(), before, "{deed}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::gitlab_fetchers::{file, release};
 use fetchhost_e2e::{CommandLine, Finished, Sandbox, Secret, TOKEN, private_project};
 use fetchhost_standin::{Access, Config, Fault, Side, Standin};
 
@@ -75,16 +76,18 @@ fn the_token_reaches_the_api_origin_only() {
 
 #[test]
 fn no_failure_tells_the_token() {
-    let faults: [(&str, Option<(Side, Fault)>); 7] = [
-        ("wrong hash", None),
-        ("401", Some((Side::Api, Fault::Status(401)))),
-        ("404", Some((Side::Storage, Fault::Status(404)))),
-        ("echo", Some((Side::Api, Fault::EchoHeaders))),
-        ("login page", Some((Side::Api, Fault::LoginPage))),
-        ("sign in", Some((Side::Api, Fault::SignIn))),
-        ("cut", Some((Side::Storage, Fault::CutAfter(3)))),
+    let redirect = Fault::RedirectTo(format!("/api/v4/{TOKEN}?token={TOKEN}"));
+    let faults: [(&str, Option<(Side, Fault)>, i32); 8] = [
+        ("wrong hash", None, 4),
+        ("401", Some((Side::Api, Fault::Status(401))), 1),
+        ("404", Some((Side::Storage, Fault::Status(404))), 1),
+        ("echo", Some((Side::Api, Fault::EchoHeaders)), 5),
+        ("echo in a redirect", Some((Side::Api, redirect)), 5),
+        ("login page", Some((Side::Api, Fault::LoginPage)), 1),
+        ("sign in", Some((Side::Api, Fault::SignIn)), 1),
+        ("cut", Some((Side::Storage, Fault::CutAfter(3))), 1),
     ];
-    for (name, fault) in faults {
+    for (name, fault, code) in faults {
         let (sandbox, standin) = (Sandbox::new(), private_project());
         let sandbox = sandbox.variable("RUST_LOG", "trace");
         if let Some((side, fault)) = fault {
@@ -96,7 +99,38 @@ fn no_failure_tells_the_token() {
             .with("--timeout", "20s")
             .flag("-vvv");
         let finished = sandbox.run(line);
-        assert_ne!(finished.code, 0, "{name}");
+        assert_eq!(finished.code, code, "{name}: {}", finished.stderr);
+        nothing_leaked(&sandbox, &standin, &finished);
+    }
+}
+
+#[test]
+fn a_server_that_echoes_the_token_ends_the_run_and_nothing_is_emitted() {
+    type Line = fn(&Standin) -> CommandLine;
+    let lines: [(&str, Line); 6] = [
+        ("artifact", CommandLine::tree),
+        ("zip", CommandLine::zip),
+        ("member", CommandLine::member),
+        ("file", file),
+        ("release", release),
+        ("prefetch", |standin| {
+            file(standin).without("--hash").subcommand("prefetch")
+        }),
+    ];
+    for (name, line) in lines {
+        let (sandbox, standin) = (Sandbox::new(), private_project());
+        standin.script(Side::Api, "/", Fault::EchoHeaders, usize::MAX);
+        let before = sandbox.files();
+        let line = line(&standin)
+            .with("--to", sandbox.out("result"))
+            .flag("-vvv");
+        let finished = sandbox
+            .run(line)
+            .exits(5)
+            .says(["sent credential `token` back", standin.api_origin()]);
+        assert_eq!(finished.stdout, "", "{name}");
+        assert_eq!(sandbox.files(), before, "{name}");
+        assert_eq!(standin.requests().len(), 1, "{name}");
         nothing_leaked(&sandbox, &standin, &finished);
     }
 }

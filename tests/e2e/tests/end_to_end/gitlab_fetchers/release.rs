@@ -2,7 +2,9 @@
 
 use fetchhost_e2e::{CommandLine, Sandbox, TOKEN, TOKEN_VARIABLE, sri};
 use fetchhost_standin::sample;
-use fetchhost_standin::{Config, Fault, Release, ReleaseLink, Side, Standin, Target};
+use fetchhost_standin::{
+    Access, Config, Fault, Release, ReleaseLink, Side, Standin, Target, TokenKind,
+};
 
 use super::{credentials_stayed, release};
 
@@ -53,6 +55,36 @@ fn an_asset_on_another_origin_needs_a_grant_and_gets_no_token() {
         assert_eq!(requests[0].credentials(), [""; 0]);
         credentials_stayed(&standin, "private-token");
     }
+}
+
+#[test]
+fn a_job_token_that_a_permalink_does_not_take_leaves_the_asset_itself() {
+    let other = elsewhere();
+    let url = format!("{}/files/engine.zip", other.api_origin());
+    let link = ReleaseLink {
+        name: "far".to_owned(),
+        target: Target::Url(url),
+        direct_asset_path: Some("/bin/far".to_owned()),
+    };
+    let job = "glcbt-Zk3w8CanaryQ7vT1xN5y";
+    let config = Config::new(TOKEN)
+        .token_of_kind(job, TokenKind::Job, Access::Developer)
+        .release(Release {
+            tag: "v3".to_owned(),
+            links: vec![link],
+        });
+    let standin = Standin::start(config).unwrap();
+    let sandbox = Sandbox::new().variable(TOKEN_VARIABLE, job);
+    let line = far(&standin)
+        .set(
+            "--credential",
+            format!("token=env:{TOKEN_VARIABLE},header=JOB-TOKEN"),
+        )
+        .with("--allow", other.api_origin())
+        .with("--to", sandbox.cache(""));
+    sandbox.run(line).exits(0);
+    credentials_stayed(&standin, "job-token");
+    assert_eq!(other.requests()[0].credentials(), [""; 0]);
 }
 
 #[test]
@@ -123,7 +155,7 @@ fn an_answer_that_is_no_release_is_told() {
     sandbox
         .run(line.clone())
         .exits(1)
-        .says(["/releases/release%2F2.1", "not as expected"]);
+        .says(["/releases/release%2F2.1", "as a login page would"]);
     standin.script(Side::Api, "/api/", Fault::SignIn, 1);
     let finished = sandbox.run(line).exits(1);
     assert!(
