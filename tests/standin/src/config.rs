@@ -34,8 +34,10 @@ pub struct Project {
     pub id: u64,
     /// The full path, such as `group/subgroup/project`.
     pub path: String,
-    /// Whether anonymous callers may download its artifacts.
+    /// Whether everybody can see it.
     pub public: bool,
+    /// Whether its artifacts are as visible as the project; otherwise developers alone may have them.
+    pub public_builds: bool,
     /// Its jobs, the newest first.
     pub jobs: Vec<Job>,
 }
@@ -98,6 +100,15 @@ impl Config {
     pub fn public(mut self) -> Self {
         for project in &mut self.projects {
             project.public |= project.id == sample::PROJECT_ID;
+        }
+        self
+    }
+
+    /// Leaves the artifacts of the sample project to its developers.
+    #[must_use]
+    pub fn without_public_builds(mut self) -> Self {
+        for project in &mut self.projects {
+            project.public_builds &= project.id != sample::PROJECT_ID;
         }
         self
     }

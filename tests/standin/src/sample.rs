@@ -108,6 +108,7 @@ pub fn project() -> Project {
         id: PROJECT_ID,
         path: PROJECT.to_owned(),
         public: false,
+        public_builds: true,
         jobs: vec![
             Job {
                 id: JOB_ID,

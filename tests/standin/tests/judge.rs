@@ -164,7 +164,11 @@ fn python_gitlab_sees_the_statuses_that_it_expects() {
         let seen = judge(&python, &standin, &login);
         let names = ["artifacts by job", "package", "archive", "file"];
         for (name, status) in names.into_iter().zip(expected) {
-            let seen = seen[name].as_u64().unwrap_or(200);
+            // What was downloaded is told by its hash, what was not by its status.
+            let seen = match &seen[name] {
+                Value::String(hash) if hash.len() == 64 => 200,
+                other => other.as_u64().unwrap_or_default(),
+            };
             assert_eq!(seen, status, "{login}: {name}");
         }
     }

@@ -156,7 +156,9 @@ fn a_public_project_answers_everybody_whose_token_is_valid() {
             ("", "", everything),
             ("PRIVATE-TOKEN", "glpat-outsider", everything),
             ("PRIVATE-TOKEN", "glpat-guest", everything),
-            ("JOB-TOKEN", "glcbt-foreign", everything),
+            // Outside of the allowlist.
+            ("JOB-TOKEN", "glcbt-foreign", [404, 200, 200, 200, 200, 302]),
+            ("JOB-TOKEN", "glcbt-job", everything),
             ("DEPLOY-TOKEN", "gldt-deploy", everything),
             (
                 "PRIVATE-TOKEN",
@@ -165,6 +167,24 @@ fn a_public_project_answers_everybody_whose_token_is_valid() {
             ),
             // somebody:wrong
             ("Authorization", "Basic c29tZWJvZHk6d3Jvbmc=", everything),
+        ],
+    );
+}
+
+#[test]
+fn a_public_project_without_public_builds_keeps_its_artifacts_to_developers() {
+    let config = config().public().without_public_builds();
+    let standin = Standin::start(config.delivery(Delivery::Direct)).unwrap();
+    let all_else = [403, 200, 200, 200, 200, 302];
+    check(
+        &standin,
+        &[
+            ("", "", all_else),
+            ("PRIVATE-TOKEN", "glpat-outsider", all_else),
+            ("PRIVATE-TOKEN", "glpat-guest", all_else),
+            ("PRIVATE-TOKEN", TOKEN, [200, 200, 200, 200, 200, 302]),
+            ("JOB-TOKEN", "glcbt-job", [200, 200, 200, 200, 200, 302]),
+            ("JOB-TOKEN", "glcbt-foreign", [404, 200, 200, 200, 200, 302]),
         ],
     );
 }

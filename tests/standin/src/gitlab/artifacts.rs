@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read as _};
 
 use super::caller::Caller;
-use super::{Asked as Request, FORBIDDEN, NOT_FOUND, Refusal, checked_path, decode};
+use super::{Asked as Request, FORBIDDEN, NO_PROJECT, NOT_FOUND, Refusal, checked_path, decode};
 use crate::answer::Answer;
 use crate::config::{Job, Project};
 use crate::{Content, storage};
@@ -18,7 +18,11 @@ pub(super) fn answer(request: &Request<'_>, id: &str, rest: &str) -> Result<Answ
     }
 
     let project = request.project(id, caller)?;
-    if caller.is_guest() && !project.public {
+    // The allowlist that lets jobs in is asked before the visibility of the project, here alone.
+    if caller.is_foreign_job() {
+        return Err(NO_PROJECT);
+    }
+    if !caller.is_developer() && !(project.public && project.public_builds) {
         return Err(FORBIDDEN);
     }
     let job = asked.which.find(project).ok_or(NOT_FOUND)?;

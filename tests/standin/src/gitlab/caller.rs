@@ -8,10 +8,16 @@ use crate::tokens::{Access, TokenKind};
 
 /// Who is asking: somebody with a token that is known, or nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Caller(Option<Access>);
+pub(super) struct Caller {
+    access: Option<Access>,
+    is_job: bool,
+}
 
 impl Caller {
-    const NOBODY: Self = Self(None);
+    const NOBODY: Self = Self {
+        access: None,
+        is_job: false,
+    };
 
     /// By an access token, which every endpoint takes.
     pub(super) fn of_token(asked: &Asked<'_>) -> Result<Self, Refusal> {
@@ -37,7 +43,7 @@ impl Caller {
             && let Some(token) = asked.config.tokens.get(&password)
             && (token.kind == TokenKind::Job) == (user == "gitlab-ci-token")
         {
-            return Self::scoped(token.access);
+            return Self::scoped(token.access, token.kind);
         }
         Ok(caller)
     }
@@ -55,15 +61,18 @@ impl Caller {
             return Ok(Self::NOBODY);
         };
         match asked.config.tokens.get(token) {
-            Some(known) if known.kind == kind => Self::scoped(known.access),
+            Some(known) if known.kind == kind => Self::scoped(known.access, kind),
             _ => Err(UNAUTHORIZED),
         }
     }
 
-    fn scoped(access: Access) -> Result<Self, Refusal> {
+    fn scoped(access: Access, kind: TokenKind) -> Result<Self, Refusal> {
         match access {
             Access::WithoutScope => Err(NO_SCOPE),
-            access => Ok(Self(Some(access))),
+            access => Ok(Self {
+                access: Some(access),
+                is_job: kind == TokenKind::Job,
+            }),
         }
     }
 
@@ -72,12 +81,21 @@ impl Caller {
     }
 
     pub(super) fn is_member(self) -> bool {
-        matches!(self.0, Some(Access::Developer | Access::Guest))
+        matches!(self.access, Some(Access::Developer | Access::Guest))
     }
 
     /// A member whose role does not let him have artifacts and code of a private project.
     pub(super) fn is_guest(self) -> bool {
-        self.0 == Some(Access::Guest)
+        self.access == Some(Access::Guest)
+    }
+
+    pub(super) fn is_developer(self) -> bool {
+        self.access == Some(Access::Developer)
+    }
+
+    /// A job of a project that is not in the allowlist.
+    pub(super) fn is_foreign_job(self) -> bool {
+        self.is_job && !self.is_member()
     }
 }
 

@@ -12,7 +12,9 @@
 //! | a job of another project | 404 | 404 | 404 | 404 | as nobody |
 //! | a deploy token | as nobody | 200 or 302 | as nobody | as nobody | as nobody |
 //!
-//! A public project answers all of them but those whose token is not known or lacks the scope. What is
+//! A public project answers all of them but those whose token is not known or lacks the scope, and for
+//! artifacts a job of another project (404). Where its builds are not public, everybody but a developer
+//! gets 403 for artifacts. What is
 //! missing or expired is 404, a path with `..` 400. Credentials of another kind than an endpoint takes
 //! are not looked at. Basic authentication is for packages; a wrong one counts as none.
 
