@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fetchhost_artifact::{Input, Layout, TreeEntry};
 use fetchhost_engine::{Entry, Plan, Source};
-use fetchhost_policy::{Broker, CredentialName, SlotName};
+use fetchhost_policy::{Broker, CredentialName};
 use fetchhost_transport::{Client, Response, TransportError};
 use futures_util::StreamExt;
 use url::Url;
 
 use crate::echo::searched;
-use crate::upstream::{Upstream, UpstreamProblem};
+use crate::upstream::{Slot, Upstream, UpstreamProblem};
 use crate::{Error, Observer};
 
 /// Where an archive came from, so that what turns out to be a web page can be reported as one.
@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     /// Whether the server calls its answer a web page.
     pub(crate) is_html: bool,
     /// The fetcher's first credential slot, to name in hints.
-    slot: Option<SlotName>,
+    slot: Option<Slot>,
 }
 
 impl Asked {
@@ -47,7 +47,7 @@ pub(crate) struct Opener<'a> {
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) observer: &'a Arc<dyn Observer>,
     /// The fetcher's first credential slot, to name in hints.
-    pub(crate) slot: Option<&'a SlotName>,
+    pub(crate) slot: Option<&'a Slot>,
 }
 
 impl Opener<'_> {

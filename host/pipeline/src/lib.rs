@@ -18,4 +18,4 @@ pub use error::{Category, Error};
 pub use job::{Expectation, Job, Outcome, SinkReport, SinkStatus};
 pub use observer::{Observer, Phase, Silent};
 pub use run::run;
-pub use upstream::{Upstream, UpstreamProblem};
+pub use upstream::{Slot, Upstream, UpstreamProblem};

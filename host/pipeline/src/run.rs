@@ -5,7 +5,6 @@ use std::sync::Arc;
 use fetchhost_artifact::{ArtifactError, Layout, Measured, Ready, Verified};
 use fetchhost_engine::{LogLine, Session};
 use fetchhost_formats::{OutputMode, StoreName};
-use fetchhost_policy::SlotName;
 use fetchhost_sinks::{Archive, Destination};
 
 use crate::Error;
@@ -13,7 +12,7 @@ use crate::job::{Expectation, Job, Outcome};
 use crate::layout::{Opened, Opener};
 use crate::observer::Phase;
 use crate::slots::{Found, Slots};
-use crate::upstream::UpstreamProblem;
+use crate::upstream::{Slot, UpstreamProblem};
 
 /// Runs a job to its end.
 ///
@@ -46,11 +45,12 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
         .await?;
 
     job.observer.phase(Phase::Receiving);
+    let slot = slot_of(&job);
     let opener = Opener {
         client: &job.client,
         broker: &job.broker,
         observer: &job.observer,
-        slot: slots_of(&job).next(),
+        slot: slot.as_ref(),
     };
     let Opened { layout, asked } = opener.open(plan).await?;
     let is_planned_tree = matches!(layout, Layout::Tree(_));
@@ -152,13 +152,14 @@ fn session(job: &Job) -> Session {
     }
 }
 
-/// The credential slots that the fetcher describes.
-fn slots_of(job: &Job) -> impl Iterator<Item = &SlotName> {
-    let fetchers = &job.module.description().fetchers;
-    let slots = fetchers
-        .get(&job.fetcher)
-        .map(|fetcher| fetcher.slots.keys());
-    slots.into_iter().flatten()
+/// The first credential slot that the fetcher describes.
+fn slot_of(job: &Job) -> Option<Slot> {
+    let fetcher = job.module.description().fetchers.get(&job.fetcher)?;
+    let (name, slot) = fetcher.slots.iter().next()?;
+    Some(Slot {
+        name: name.clone(),
+        summary: slot.summary.clone(),
+    })
 }
 
 fn verify(job: &Job, measured: Measured) -> Result<Verified, Error> {

@@ -3,7 +3,7 @@
 //! A module plans "the answer to this request"; whether that answer is the content is decided here, in
 //! one place for every fetcher, because only the host knows which credential was used and may name it.
 
-use fetchhost_policy::{CredentialName, DisplayUrl, SlotName};
+use fetchhost_policy::{CredentialName, DisplayUrl, SlotName, printable};
 use fetchhost_transport::Response;
 use url::Url;
 
@@ -20,7 +20,16 @@ pub struct Upstream {
     /// How long the server asks to wait, in words, if it did.
     pub retry_after: Option<String>,
     /// A credential slot of the fetcher, to name in hints.
-    pub slot: Option<SlotName>,
+    pub slot: Option<Slot>,
+}
+
+/// A credential slot as the fetcher describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Its name.
+    pub name: SlotName,
+    /// What it takes, in the module's words.
+    pub summary: String,
 }
 
 /// What is wrong with an answer.
@@ -63,7 +72,7 @@ impl UpstreamProblem {
 
 impl Upstream {
     /// Accepts a response as content, or says why it is none.
-    pub(crate) fn judge(response: &Response, slot: Option<&SlotName>) -> Result<(), Self> {
+    pub(crate) fn judge(response: &Response, slot: Option<&Slot>) -> Result<(), Self> {
         let problem = match response.status() {
             200 => return Ok(()),
             status @ 400..=499 if response.came_from_elsewhere() => {
@@ -92,7 +101,7 @@ impl Upstream {
         problem: UpstreamProblem,
         url: &Url,
         credential: Option<CredentialName>,
-        slot: Option<&SlotName>,
+        slot: Option<&Slot>,
     ) -> Self {
         Self {
             problem,
@@ -164,13 +173,25 @@ impl Upstream {
                 format!("check where the credential `{name}` comes from, and what it may do")
             }
             None => match &self.slot {
-                Some(slot) => format!("give a credential with `--credential {slot}=env:NAME`"),
+                Some(slot) => {
+                    format!(
+                        "give a credential with `--credential {}=env:NAME`",
+                        slot.name
+                    )
+                }
                 None => "this fetcher takes no credential".to_owned(),
             },
         };
         match self.problem {
-            UpstreamProblem::Unauthorized
-            | UpstreamProblem::Forbidden
+            UpstreamProblem::Unauthorized => match (&self.credential, &self.slot) {
+                // A good token in a header that is not for its kind is refused as a wrong one is.
+                (Some(_), Some(Slot { name, summary })) => Some(format!(
+                    "{credential}; slot `{name}` takes {}: another header than the usual one is chosen with `,header=NAME` behind the source",
+                    printable(summary)
+                )),
+                _ => Some(credential),
+            },
+            UpstreamProblem::Forbidden
             | UpstreamProblem::HtmlInsteadOfArchive
             | UpstreamProblem::HtmlInsteadOfContent => Some(credential),
             UpstreamProblem::NotFound => Some(format!("check the parameters; then {credential}")),

@@ -58,6 +58,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     ("read-echo", read_echo),
     ("read-echo-in-send-all", read_echo_in_send_all),
     ("blob-echo", blob_echo),
+    ("read-blob-echo", read_blob_echo),
     ("read-echo-after-failure", read_echo_after_failure),
 ];
 
@@ -98,6 +99,12 @@ fn blob_echo(params: &Params) -> Result<Plan, FetchError> {
     let mut blob = Blob::new();
     blob.append(with_token(Request::get(&params.granted()))?.send()?)?;
     Plan::file(blob)
+}
+
+fn read_blob_echo(params: &Params) -> Result<Plan, FetchError> {
+    let mut blob = Blob::new();
+    blob.append(with_token(Request::get(&params.granted()))?.send()?)?;
+    Plan::file(blob.read(0, 1024)?)
 }
 
 /// The token goes out with a request that fails; another without it is answered with the echo.

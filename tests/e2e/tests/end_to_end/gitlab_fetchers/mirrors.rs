@@ -1,7 +1,9 @@
 //! `http-file`: one file in several places, and archives of every form.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use fetchhost_e2e::{CommandLine, Sandbox, TOKEN, TOKEN_VARIABLE, sri};
 use fetchhost_standin::sample::{self, ENTRIES};
@@ -223,6 +225,54 @@ fn archives_are_unpacked_by_their_first_bytes_or_by_the_format_that_is_named() {
         .run(line("/zip").with("--format", "rar"))
         .exits(2)
         .says(["format"]);
+}
+
+/// What `program` makes of `content`.
+fn filtered(program: &str, content: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(program)
+        .arg("-c")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(content).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program}");
+    output.stdout
+}
+
+#[test]
+fn tars_of_every_compression_give_the_same_tree() {
+    let tar = old_tar("top/folder/file", CONTENT.as_bytes());
+    let mut hashes = Vec::new();
+    for (program, format) in [
+        ("cat", "tar"),
+        ("gzip", "tar.gz"),
+        ("bzip2", "tar.bz2"),
+        ("xz", "tar.xz"),
+        ("zstd", "tar.zst"),
+    ] {
+        let packed = match program {
+            "cat" => tar.clone(),
+            program => filtered(program, &tar),
+        };
+        let config = Config::new(TOKEN).public_file("/archive", packed);
+        let standin = Standin::start(config).unwrap();
+        let sandbox = Sandbox::new();
+        let line = CommandLine::new(["prefetch", "http-file"])
+            .with("--url", format!("{}/archive", standin.url()))
+            .flag("--unpack")
+            .with("--format", format)
+            .with("--to", sandbox.out("tree"));
+        let finished = sandbox.run(line).exits(0);
+        let file = sandbox.path("tree").join("top/folder/file");
+        assert_eq!(fs::read_to_string(file).unwrap(), CONTENT, "{format}");
+        hashes.push(finished.stdout.lines().next().unwrap().to_owned());
+    }
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
 }
 
 #[test]
