@@ -152,7 +152,8 @@ async fn server(answer: impl Fn(&str) -> Vec<String> + Send + 'static) -> String
                 head.push(stream.read_u8().await.unwrap());
             }
             let head = String::from_utf8(head).unwrap();
-            assert!(head.contains(TOKEN), "{head}");
+            let basic = STANDARD.encode(format!("me:{TOKEN}"));
+            assert!(head.contains(TOKEN) || head.contains(&basic), "{head}");
             for piece in answer(&head) {
                 stream.write_all(piece.as_bytes()).await.unwrap();
                 stream.flush().await.unwrap();
@@ -176,10 +177,15 @@ fn answer(headers: &str, body: &str) -> Vec<String> {
 }
 
 async fn fetch(origin: &str, by: By) -> Result<Plan, FetchFailure> {
+    fetch_as("header:X-Token", origin, by).await
+}
+
+/// The same with a credential that is sent as `scheme` says.
+async fn fetch_as(scheme: &str, origin: &str, by: By) -> Result<Plan, FetchFailure> {
     let module = guest(&format!("{origin}/file"), by).load().await.unwrap();
     let id = ModuleId::Digest(module.digest());
     let config = format!(
-        "[credential.work]\nsource = {{ env = \"TOKEN\" }}\nscheme = \"header:X-Token\"\norigins = [\"{origin}\"]\n\
+        "[credential.work]\nsource = {{ env = \"TOKEN\" }}\nscheme = \"{scheme}\"\norigins = [\"{origin}\"]\n\
          [[grant]]\nmodule = \"{id}\"\norigins = [\"{origin}\"]\npaths = [\"/**\"]\ncredentials = {{ token = \"work\" }}\n"
     );
     let config = Config::parse(&config, "config.toml".as_ref()).unwrap();
@@ -234,6 +240,16 @@ async fn a_body_that_holds_the_token_ends_the_run_however_it_is_read() {
         let origin = server(move |_| answer("", &text)).await;
         for by in EVERY_WAY {
             is_echo(fetch(&origin, by).await, &origin);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_echo_of_all_headers_ends_the_run_whatever_the_credentials_scheme_is() {
+    let origin = server(|head| answer("", head)).await;
+    for scheme in ["bearer", "basic:me", "header:Private-Token"] {
+        for by in EVERY_WAY {
+            is_echo(fetch_as(scheme, &origin, by).await, &origin);
         }
     }
 }
