@@ -72,7 +72,7 @@ impl UpstreamProblem {
 
 impl Upstream {
     /// Accepts a response as content, or says why it is none.
-    pub(crate) fn judge(response: &Response, slot: Option<&Slot>) -> Result<(), Self> {
+    pub(crate) fn judge(response: &Response, slot: Option<&Slot>) -> Result<(), Box<Self>> {
         let problem = match response.status() {
             200 => return Ok(()),
             status @ 400..=499 if response.came_from_elsewhere() => {
@@ -85,7 +85,7 @@ impl Upstream {
             status @ 500..=599 => UpstreamProblem::ServerError(status),
             status => UpstreamProblem::Status(status),
         };
-        Err(Self {
+        Err(Box::new(Self {
             problem,
             url: DisplayUrl(response.url()).to_string(),
             credential: response.credential().cloned(),
@@ -93,7 +93,7 @@ impl Upstream {
                 .retry_after()
                 .map(|pause| format!("{} s", pause.as_secs())),
             slot: slot.cloned(),
-        })
+        }))
     }
 
     /// The answer was a web page where something else was expected.
