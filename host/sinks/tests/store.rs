@@ -154,6 +154,48 @@ async fn the_frame_that_ends_the_artifact_waits_for_the_commit() {
     assert_eq!(daemon.outcome(), Some(Vec::new()));
 }
 
+/// Nix registers a large archive as soon as it has been parsed, frame or no frame.
+#[tokio::test]
+async fn the_end_of_an_archive_waits_for_the_commit() {
+    let verified = verified(NAR, executable("#!/bin/sh\n")).await;
+    let (_, pieces) = hello().await;
+    let archive = archive(&pieces);
+    for at_once in [pieces.len(), 1] {
+        let (told, hears) = mpsc::channel();
+        let daemon = Scripted::start(move |client| {
+            client.greet(35);
+            client.operation(ADD_TEMPORARY_ROOT);
+            client.tell([LAST, 1]);
+            assert_eq!(client.number(), scripted::ADD_TO_STORE);
+            let _ = (
+                client.text(),
+                client.text(),
+                client.number(),
+                client.number(),
+            );
+            let mut frames = Vec::new();
+            while let Ok(length @ 1..) = client.try_number() {
+                let mut frame = vec![0; usize::try_from(length).unwrap()];
+                client.0.read_exact(&mut frame).unwrap();
+                frames.extend(frame);
+                told.send(frames.clone()).unwrap();
+            }
+        });
+        let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+        for piece in pieces.chunks(at_once) {
+            staged.write(piece).unwrap();
+        }
+        let mut arrived = Vec::new();
+        while let Ok(more) = hears.recv_timeout(Duration::from_millis(200)) {
+            arrived = more;
+        }
+        assert_eq!(arrived, archive[..archive.len() - 16]);
+        drop(staged);
+        assert_eq!(hears.recv().ok(), None);
+        daemon.outcome();
+    }
+}
+
 /// Nix takes the end of the connection for the end of the file, but an error for an error.
 #[tokio::test]
 async fn what_is_dropped_ends_in_a_reset_connection() {

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! open    ── AddTempRoot, if the path is known; AddToStore begins
-//! write   ── its bytes, in frames, on the one pass
-//! commit  ── the frame that ends it; compare what Nix reports; the GC root, if one is wanted
+//! write   ── its bytes but for an archive's end, in frames, on the one pass
+//! commit  ── that end, and the frame that ends it all; compare what Nix reports; the GC root, if one is wanted
 //! ```
 
 mod daemon;

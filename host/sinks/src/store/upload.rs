@@ -12,8 +12,9 @@ use super::{Place, gc_root};
 use crate::error::SinkError;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
 
-/// An artifact that Nix holds back until it has heard its end. When that never comes, because the
-/// connection is dropped or this program dies, Nix forgets it.
+/// An artifact of which Nix has heard all but the end: of a flat file the frame that ends it, of an
+/// archive also its last bytes, since Nix registers an archive as soon as it has been parsed. When the
+/// end never comes, because the connection is dropped or this program dies, Nix forgets it.
 pub(super) struct Upload {
     pub(super) label: String,
     pub(super) connection: Connection,

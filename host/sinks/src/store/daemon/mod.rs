@@ -43,6 +43,8 @@ pub(super) struct Connection {
     last: Option<String>,
     /// What it has yet to answer before it comes to what it is being fed.
     owed: Owed,
+    /// The end of an archive, as far as it is known, which Nix gets with the commit.
+    withheld: Vec<u8>,
 }
 
 /// What is left of an answer that nobody waited for.
@@ -95,6 +97,7 @@ impl Connection {
             patience,
             last: None,
             owed: Owed::Nothing,
+            withheld: Vec::new(),
         };
         handshake::perform(&mut connection)?;
         Ok(connection)

@@ -16,6 +16,13 @@ const ADD_TEMPORARY_ROOT: u64 = 11;
 const ADD_INDIRECT_ROOT: u64 = 12;
 const QUERY_PATH_INFO: u64 = 26;
 
+/// What an archive ends with, in bytes: the `)` of its root, which is a length, one byte and its padding.
+///
+/// Nix does not wait for the frame that ends an artifact: an archive that it does not keep in memory
+/// (more than `nar-buffer-size`, 32 MiB) is registered as soon as this has been parsed. So these
+/// bytes stay here until the commit.
+const ARCHIVE_END: usize = 16;
+
 /// A path to ask for when the answer does not matter.
 const SOME_PATH: &str = "/nix/store/00000000000000000000000000000000-x";
 
@@ -131,7 +138,8 @@ impl Connection {
         self.send_slices(Step::Adding, [question.as_slice(), addition.as_slice()])
     }
 
-    /// Adds the bytes of a batch, as one frame: of a flat file its contents, else the archive.
+    /// Adds the bytes of a batch, as one frame: of a flat file its contents, else the archive but for
+    /// its [end](ARCHIVE_END).
     pub(in crate::store) fn add_batch(
         &mut self,
         mode: OutputMode,
@@ -146,20 +154,47 @@ impl Connection {
                     (OutputMode::Flat, _) => None,
                 })
         };
-        let length: u64 = slices().map(|slice| slice.len() as u64).sum();
+        let keep = match mode {
+            OutputMode::Flat => 0,
+            OutputMode::Nar => ARCHIVE_END,
+        };
+        let earlier = std::mem::take(&mut self.withheld);
+        let all = || std::iter::once(earlier.as_slice()).chain(slices());
+        let total: usize = all().map(<[u8]>::len).sum();
+        let length = total.saturating_sub(keep);
+        let mut withheld = Vec::with_capacity(keep);
+        let mut position = 0;
+        for slice in all() {
+            let passed = length.saturating_sub(position).min(slice.len());
+            withheld.extend_from_slice(&slice[passed..]);
+            position += slice.len();
+        }
+        self.withheld = withheld;
         // An empty frame would end the artifact.
         if length == 0 {
             return Ok(());
         }
-        let header = length.to_le_bytes();
-        self.send_slices(Step::Adding, std::iter::once(&header[..]).chain(slices()))?;
+        let header = (length as u64).to_le_bytes();
+        let mut room = length;
+        let sent = all().map(|slice| {
+            let passed = room.min(slice.len());
+            room -= passed;
+            &slice[..passed]
+        });
+        self.send_slices(Step::Adding, std::iter::once(&header[..]).chain(sent))?;
         self.listen(Step::Adding)
     }
 
-    /// Ends what was begun. Only now does it appear in the store: where, and as what.
+    /// Ends what was begun. Only now can it appear in the store: where, and as what.
     pub(in crate::store) fn end_adding(&mut self) -> Result<(String, PathInfo), StoreError> {
         let step = Step::Adding;
-        self.send(step, &Message::new().number(0))?;
+        let mut end = Vec::new();
+        if !self.withheld.is_empty() {
+            end.extend((self.withheld.len() as u64).to_le_bytes());
+            end.append(&mut self.withheld);
+        }
+        end.extend(0_u64.to_le_bytes());
+        self.send_slices(step, [end.as_slice()])?;
         self.channel.let_go();
         self.settle()?;
         self.until_done(step)?;
