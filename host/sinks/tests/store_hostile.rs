@@ -107,6 +107,25 @@ fn a_daemon_that_goes_or_says_nothing_is_told_apart() {
 }
 
 #[test]
+fn a_daemon_that_drips_is_given_up() {
+    let start = Instant::now();
+    let dripping = greeting(move |client| {
+        client.tell([DAEMON_MAGIC, 0x123, 0, 0]);
+        while start.elapsed() < Duration::from_secs(10) && client.0.write_all(&LINE_X).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert_eq!(
+        dripping,
+        "Nix did not come to an end within 0 seconds while it was greeted"
+    );
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+/// A message that says `x`.
+const LINE_X: [u8; 24] = *b"gmlo\0\0\0\0\x01\0\0\0\0\0\0\0x\0\0\0\0\0\0\0";
+
+#[test]
 fn nobody_at_the_socket_is_an_error_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");

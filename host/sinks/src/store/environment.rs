@@ -6,9 +6,10 @@
 //! | `NIX_DAEMON_SOCKET_PATH` | the socket of `daemon` |
 //! | `NIX_STATE_DIR` | the folder whose `daemon-socket/socket` that is otherwise: `/nix/var/nix` |
 //! | `NIX_STORE_DIR`, `NIX_STORE` | must not name another store than `/nix/store` |
+//! | `XDG_DATA_HOME`, `HOME` | below which an ordinary user's own store is, where there is no `/nix` |
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fetchhost_formats::STORE_DIR;
 
@@ -32,6 +33,10 @@ pub(super) struct Environment {
     pub(super) remote: StoreUrl,
     /// The daemon's socket.
     pub(super) socket: PathBuf,
+    /// Where a store at `/` keeps its state.
+    state: PathBuf,
+    /// Where an ordinary user's own store is, unless something was said about stores.
+    own_root: Option<PathBuf>,
 }
 
 impl Environment {
@@ -62,15 +67,42 @@ impl Environment {
                     })?
             }
         };
-        let socket = lookup(SOCKET).map_or_else(
-            || {
-                lookup(STATE_DIR)
-                    .map_or_else(|| PathBuf::from(DEFAULT_STATE_DIR), PathBuf::from)
-                    .join(SOCKET_BELOW_STATE)
-            },
-            PathBuf::from,
-        );
-        Ok(Self { remote, socket })
+        let state =
+            lookup(STATE_DIR).map_or_else(|| PathBuf::from(DEFAULT_STATE_DIR), PathBuf::from);
+        let socket = lookup(SOCKET).map_or_else(|| state.join(SOCKET_BELOW_STATE), PathBuf::from);
+        let data = lookup("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(lookup("HOME")?).join(".local/share")));
+        let is_told = lookup(STATE_DIR).is_some() || lookup(STORE_DIR_VARIABLES[0]).is_some();
+        let own_root = data
+            .filter(|data| data.is_absolute() && !is_told)
+            .map(|data| data.join("nix/root"));
+        Ok(Self {
+            remote,
+            socket,
+            state,
+            own_root,
+        })
+    }
+
+    /// The store that `auto` means where no daemon answers: the one at `/`, or, for an ordinary user
+    /// without it, his own. Newer versions of Nix choose the same; older ones have only the first.
+    pub(super) fn without_daemon(&self) -> StoreUrl {
+        let missing = matches!(self.state.try_exists(), Ok(false));
+        let root = self
+            .own_root
+            .clone()
+            .filter(|_| missing && !rustix::process::geteuid().is_root());
+        StoreUrl::Local { root }
+    }
+
+    /// The database of the store that lies in `root`.
+    pub(super) fn database(&self, root: Option<&Path>) -> PathBuf {
+        match root {
+            Some(root) => root.join(DEFAULT_STATE_DIR.trim_start_matches('/')),
+            None => self.state.clone(),
+        }
+        .join("db")
     }
 }
 
@@ -107,6 +139,25 @@ mod tests {
         assert_eq!(found.socket, PathBuf::from("/s/daemon-socket/socket"));
         let found = environment(&[state, ("NIX_DAEMON_SOCKET_PATH", "/sock")]).unwrap();
         assert_eq!(found.socket, PathBuf::from("/sock"));
+    }
+
+    #[test]
+    fn an_ordinary_user_without_a_store_at_the_root_has_his_own() {
+        let ordinary = !rustix::process::geteuid().is_root();
+        let missing = !Path::new(DEFAULT_STATE_DIR).exists();
+        for (variables, own) in [
+            (&[("HOME", "/h")][..], "/h/.local/share/nix/root"),
+            (&[("HOME", "/h"), ("XDG_DATA_HOME", "/d")], "/d/nix/root"),
+        ] {
+            let found = environment(variables).unwrap();
+            assert_eq!(found.own_root, Some(own.into()));
+            let root = (ordinary && missing).then(|| own.into());
+            assert_eq!(found.without_daemon(), StoreUrl::Local { root });
+        }
+        for told in [("NIX_STATE_DIR", "/s"), ("NIX_STORE_DIR", "/nix/store")] {
+            let found = environment(&[("HOME", "/h"), told]).unwrap();
+            assert_eq!(found.without_daemon(), StoreUrl::Local { root: None });
+        }
     }
 
     #[test]

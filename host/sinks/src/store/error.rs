@@ -72,6 +72,14 @@ pub enum StoreError {
         /// What it said last.
         last: Option<String>,
     },
+    /// Nix kept talking and did not come to an end.
+    #[error("Nix did not come to an end within {seconds} seconds while {step}")]
+    Slow {
+        /// What it was asked for.
+        step: Step,
+        /// How long we waited.
+        seconds: u64,
+    },
     /// It does not talk like Nix.
     #[error("what answers is not Nix: it sent {what} while {step}")]
     Malformed {
@@ -176,7 +184,7 @@ impl StoreError {
             Self::TooOld { .. } => Some(format!(
                 "Nix 2.4 or later is needed; update it, {ELSEWHERE}"
             )),
-            Self::Silent { .. } => {
+            Self::Silent { .. } | Self::Slow { .. } => {
                 Some("see what the daemon is waiting for; it may be collecting garbage".to_owned())
             }
             Self::Other { expected, .. } => Some(format!(

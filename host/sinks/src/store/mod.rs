@@ -73,6 +73,9 @@ impl Store {
         let label = self.label();
         let failed = SinkError::of_store(&label);
         let path = output.store_path();
+        if self.is_missing().map_err(failed)? {
+            return Ok(None);
+        }
         let (place, mut connection) = self.connect().map_err(failed)?;
         let info = connection.query(&path).map_err(failed)?;
         let Some(info) = info.filter(|info| info.has(&output.content_address())) else {
@@ -149,28 +152,56 @@ impl Store {
         }
     }
 
+    /// Whether there is no store yet. Nix would create it in order to look it up.
+    fn is_missing(&self) -> Result<bool, StoreError> {
+        let environment = Environment::read()?;
+        let url = match &self.url {
+            StoreUrl::Auto => &environment.remote,
+            url => url,
+        };
+        let local = match url {
+            StoreUrl::Auto if Connection::is_offered(&environment.socket) => return Ok(false),
+            StoreUrl::Auto => environment.without_daemon(),
+            url => url.clone(),
+        };
+        let StoreUrl::Local { root } = local else {
+            return Ok(false);
+        };
+        let database = environment.database(root.as_deref());
+        Ok(matches!(database.try_exists(), Ok(false)))
+    }
+
     fn connect(&self) -> Result<(Place, Connection), StoreError> {
         let environment = Environment::read()?;
         let url = match &self.url {
-            StoreUrl::Auto => environment.remote,
+            StoreUrl::Auto => environment.remote.clone(),
             url => url.clone(),
         };
         let daemon = |socket: &Path| Connection::connect(socket, self.patience);
-        let own = |remote: Option<&str>| Connection::start(remote, self.patience);
-        let connection = match &url {
+        let own = |url: &StoreUrl| Connection::start(&url.to_text(), self.patience);
+        let (url, connection) = match url {
             StoreUrl::Auto => match daemon(&environment.socket) {
-                // Left to itself, Nix makes the rest of the choice.
-                Err(error) if error.is_absence() => own(None).map_err(|second| match second {
-                    StoreError::NoProgram => StoreError::NoNix {
-                        socket: environment.socket,
-                    },
-                    other => other,
-                }),
-                answer => answer,
+                Err(error) if error.is_absence() => {
+                    let url = environment.without_daemon();
+                    let connection = own(&url).map_err(|second| match second {
+                        StoreError::NoProgram => StoreError::NoNix {
+                            socket: environment.socket,
+                        },
+                        other => other,
+                    });
+                    (url, connection)
+                }
+                answer => (url, answer),
             },
-            StoreUrl::Daemon { .. } => daemon(&environment.socket),
-            StoreUrl::Unix { socket, .. } => daemon(socket),
-            StoreUrl::Local { .. } => own(Some(&url.to_text())),
+            StoreUrl::Daemon { .. } => (url, daemon(&environment.socket)),
+            StoreUrl::Unix { ref socket, .. } => {
+                let connection = daemon(socket);
+                (url, connection)
+            }
+            StoreUrl::Local { .. } => {
+                let connection = own(&url);
+                (url, connection)
+            }
         };
         let place = Place {
             root: url.root().map(Path::to_owned),

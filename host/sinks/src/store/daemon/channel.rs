@@ -47,6 +47,8 @@ pub(super) enum Fault {
     Closed,
     /// It neither sent nor took anything for too long.
     Silent,
+    /// It talked on and on, and never came to an end.
+    Slow,
     /// It sends too much, or what Nix would not send.
     Malformed(&'static str),
     /// The operating system refused.
@@ -60,6 +62,15 @@ impl From<Errno> for Fault {
             other => Self::Io(other.into()),
         }
     }
+}
+
+/// How long to wait for something.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    /// How long the other side may say nothing.
+    pub(super) silence: Duration,
+    /// When it must have come, however much the other side says.
+    pub(super) until: Option<Instant>,
 }
 
 /// A connection to Nix.
@@ -127,7 +138,9 @@ impl Channel {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.wait_for_room()?,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::BrokenPipe => return Err(Fault::Closed),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                        return Err(Fault::Closed);
+                    }
                     _ => return Err(Fault::Io(error)),
                 },
             }
@@ -138,14 +151,27 @@ impl Channel {
     /// Parses one thing, waiting until all of it is here.
     pub(super) fn receive<T>(
         &mut self,
+        wait: Wait,
         parse: impl Fn(&mut Reader<'_>) -> Result<T, Stop>,
     ) -> Result<T, Fault> {
         loop {
             if let Some(thing) = self.parse(&parse)? {
                 return Ok(thing);
             }
-            if !self.poll(PollFlags::IN, self.patience)? {
-                return Err(Fault::Silent);
+            let rest = wait.until.map_or(wait.silence, |end| {
+                end.saturating_duration_since(Instant::now())
+            });
+            if !self.poll(PollFlags::IN, rest.min(wait.silence))? {
+                // Whoever has talked just now is not silent.
+                let is_silent = rest >= wait.silence;
+                return Err(if is_silent {
+                    Fault::Silent
+                } else {
+                    Fault::Slow
+                });
+            }
+            if rest.is_zero() {
+                return Err(Fault::Slow);
             }
             self.take_arrived()?;
         }
@@ -172,17 +198,20 @@ impl Channel {
         if !self.holding {
             return self.take(READ);
         }
-        match usize::try_from(ioctl_fionread(&self.socket)?).unwrap_or(usize::MAX) {
-            // Nothing, or the end of the connection.
-            0 => self.take(READ),
-            1 if self.ahead == 1 => Ok(()),
-            available => {
-                if available > 1 {
-                    self.take(READ.min(available - 1))?;
-                }
-                self.look_ahead()
-            }
+        let available = ioctl_fionread(&self.socket)?;
+        self.take_all_but_one(usize::try_from(available).unwrap_or(usize::MAX))
+    }
+
+    /// Takes `available` bytes but for the last. More may have arrived since they were counted: even
+    /// when there were none, a byte that is there now must stay.
+    fn take_all_but_one(&mut self, available: usize) -> Result<(), Fault> {
+        if available == 1 && self.ahead == 1 {
+            return Ok(());
         }
+        if available > 1 {
+            self.take(READ.min(available - 1))?;
+        }
+        self.look_ahead()
     }
 
     /// Takes up to `length` bytes.
@@ -204,10 +233,11 @@ impl Channel {
         self.keep(&buffer[known..taken])
     }
 
-    /// Looks at the next byte without taking it.
+    /// Looks at the next byte, or at the end of the connection, without taking it.
     fn look_ahead(&mut self) -> Result<(), Fault> {
         let mut byte = [0];
         match recv(&self.socket, &mut byte, RecvFlags::PEEK) {
+            Ok((0, _)) => Err(Fault::Closed),
             Ok((1, _)) if self.ahead == 0 => {
                 self.ahead = 1;
                 self.keep(&byte)
@@ -254,6 +284,54 @@ impl Channel {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::INTR) => Ok(true),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn pair() -> (Channel, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Channel::new(ours, Duration::from_secs(1)).unwrap(), theirs)
+    }
+
+    #[test]
+    fn what_arrives_after_the_bytes_were_counted_stays_in_the_socket() {
+        let (mut channel, mut theirs) = pair();
+        channel.hold_back();
+        theirs.write_all(b"late").unwrap();
+        channel.take_all_but_one(0).unwrap();
+        assert_eq!((channel.waiting.as_slice(), channel.ahead), (&b"l"[..], 1));
+        channel.take_arrived().unwrap();
+        assert_eq!(
+            (channel.waiting.as_slice(), channel.ahead),
+            (&b"late"[..], 1)
+        );
+        drop(channel);
+        let error = theirs.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn nothing_to_take_is_no_error_and_the_end_is_one() {
+        let (mut channel, theirs) = pair();
+        channel.hold_back();
+        channel.take_arrived().unwrap();
+        drop(theirs);
+        assert!(matches!(channel.take_arrived(), Err(Fault::Closed)));
+    }
+
+    #[test]
+    fn a_write_to_a_connection_that_was_reset_says_that_it_is_closed() {
+        let (mut channel, theirs) = pair();
+        channel.send([&b"unread"[..]]).unwrap();
+        drop(theirs);
+        for _ in 0..2 {
+            assert!(matches!(channel.send([&b"more"[..]]), Err(Fault::Closed)));
         }
     }
 }

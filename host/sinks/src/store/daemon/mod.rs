@@ -22,9 +22,9 @@ mod wire;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use self::channel::{Channel, Fault};
+use self::channel::{Channel, Fault, Wait};
 use self::child::Child;
 use self::log::Said;
 use self::wire::{Message, Reader, Stop};
@@ -39,10 +39,16 @@ pub(super) struct Connection {
     channel: Channel,
     child: Option<Child>,
     patience: Duration,
+    /// How much longer it may take for what it is doing, because that is a lot.
+    more_patience: Duration,
+    /// When it was last sent something.
+    asked: Instant,
     /// What Nix said last.
     last: Option<String>,
     /// What it has yet to answer before it comes to what it is being fed.
     owed: Owed,
+    /// Bytes of an artifact that it was sent.
+    fed: u64,
     /// The end of an archive, as far as it is known, which Nix gets with the commit.
     withheld: Vec<u8>,
 }
@@ -59,25 +65,28 @@ enum Owed {
 }
 
 impl Connection {
+    /// Whether there is a daemon at `socket`, be it one that cannot be reached.
+    pub(super) fn is_offered(socket: &Path) -> bool {
+        !connect(socket).is_err_and(|error| error.is_absence())
+    }
+
     /// Connects to the daemon at `socket`.
     pub(super) fn connect(socket: &Path, patience: Duration) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Connect {
+        let stream = connect(socket)?;
+        let channel = Channel::new(stream, patience).map_err(|source| StoreError::Connect {
             socket: socket.to_owned(),
             source,
-        };
-        let stream = UnixStream::connect(socket).map_err(failed)?;
-        let channel = Channel::new(stream, patience).map_err(failed)?;
+        })?;
         Self::greet(channel, None, patience)
     }
 
-    /// Starts a daemon for this connection alone, which works as this user and on the store that
-    /// `remote` names, in the way of `NIX_REMOTE`.
+    /// Starts a daemon for this connection alone, which works as this user and on the store `url`.
     ///
     /// That is how Nix serves a store over SSH. It has no equal among Nix's other programs: it takes
     /// one stream without a copy on disk, keeps content address, executable bits and symlinks, and
     /// says what it knows of a path in the same words in every version.
-    pub(super) fn start(remote: Option<&str>, patience: Duration) -> Result<Self, StoreError> {
-        let (child, stream) = Child::start(remote).map_err(|source| match source.kind() {
+    pub(super) fn start(url: &str, patience: Duration) -> Result<Self, StoreError> {
+        let (child, stream) = Child::start(url).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::NoProgram,
             _ => StoreError::Start { source },
         })?;
@@ -95,8 +104,11 @@ impl Connection {
             channel,
             child,
             patience,
+            more_patience: Duration::ZERO,
+            asked: Instant::now(),
             last: None,
             owed: Owed::Nothing,
+            fed: 0,
             withheld: Vec::new(),
         };
         handshake::perform(&mut connection)?;
@@ -114,6 +126,7 @@ impl Connection {
         step: Step,
         slices: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), StoreError> {
+        self.asked = Instant::now();
         let Err(fault) = self.channel.send(slices) else {
             return Ok(());
         };
@@ -127,7 +140,11 @@ impl Connection {
         step: Step,
         parse: impl Fn(&mut Reader<'_>) -> Result<T, Stop>,
     ) -> Result<T, StoreError> {
-        match self.channel.receive(parse) {
+        let silence = self.patience + self.more_patience;
+        // All but adding is done in no time, unless Nix has to wait for something, and then it is
+        // silent. Talking gives it no more than this.
+        let until = (step != Step::Adding).then(|| self.asked + 2 * silence);
+        match self.channel.receive(Wait { silence, until }, parse) {
             Ok(thing) => Ok(thing),
             Err(fault) => Err(self.failed(step, fault)),
         }
@@ -209,11 +226,22 @@ impl Connection {
             },
             Fault::Silent => StoreError::Silent {
                 step,
-                seconds: self.patience.as_secs(),
+                seconds: (self.patience + self.more_patience).as_secs(),
                 last: self.last.take(),
+            },
+            Fault::Slow => StoreError::Slow {
+                step,
+                seconds: 2 * (self.patience + self.more_patience).as_secs(),
             },
             Fault::Malformed(what) => StoreError::Malformed { step, what },
             Fault::Io(source) => StoreError::Broken { step, source },
         }
     }
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, StoreError> {
+    UnixStream::connect(socket).map_err(|source| StoreError::Connect {
+        socket: socket.to_owned(),
+        source,
+    })
 }

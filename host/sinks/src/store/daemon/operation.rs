@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_formats::{ContentAddress, Hash, HashAlgorithm, OutputMode, StorePath};
@@ -22,6 +23,9 @@ const QUERY_PATH_INFO: u64 = 26;
 /// (more than `nar-buffer-size`, 32 MiB) is registered as soon as this has been parsed. So these
 /// bytes stay here until the commit.
 const ARCHIVE_END: usize = 16;
+
+/// How much Nix hashes, copies and compares with what it has, at the very least.
+const BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// A path to ask for when the answer does not matter.
 const SOME_PATH: &str = "/nix/store/00000000000000000000000000000000-x";
@@ -174,6 +178,7 @@ impl Connection {
         if length == 0 {
             return Ok(());
         }
+        self.fed += length as u64;
         let header = (length as u64).to_le_bytes();
         let mut room = length;
         let sent = all().map(|slice| {
@@ -195,9 +200,12 @@ impl Connection {
         }
         end.extend(0_u64.to_le_bytes());
         self.send_slices(step, [end.as_slice()])?;
+        self.more_patience = Duration::from_secs(self.fed / BYTES_PER_SECOND);
         self.channel.let_go();
         self.settle()?;
         self.until_done(step)?;
-        self.receive(step, |reader| Ok((reader.text()?, PathInfo::read(reader)?)))
+        let added = self.receive(step, |reader| Ok((reader.text()?, PathInfo::read(reader)?)))?;
+        self.more_patience = Duration::ZERO;
+        Ok(added)
     }
 }
