@@ -1,5 +1,6 @@
 //! The Nix store as a destination, with each Nix that is at hand as counterpart and judge.
 
+mod large;
 mod world;
 
 use std::collections::BTreeSet;
