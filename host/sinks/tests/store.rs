@@ -303,7 +303,7 @@ fn looked_up(verified: &Verified, info: Option<Info>) -> Option<fetchhost_sinks:
 }
 
 #[tokio::test]
-async fn a_path_is_found_when_it_is_valid_and_known_by_its_content() {
+async fn a_path_is_found_when_it_is_valid_and_not_known_to_be_another() {
     for verified in [
         verified(FLAT, flat("hello\n")).await,
         verified(NAR, tree()).await,
@@ -318,12 +318,50 @@ async fn a_path_is_found_when_it_is_valid_and_known_by_its_content() {
         assert_eq!(found.nar.to_str().unwrap(), path);
 
         assert_eq!(looked_up(&verified, None), None);
-        for content_address in ["", "text:sha256:x", "fixed:sha256:"] {
+        for content_address in ["text:sha256:x", "fixed:sha256:"] {
             let mut other = truth.clone();
             other.content_address = content_address.to_owned();
             assert_eq!(looked_up(&verified, Some(other)), None, "{content_address}");
         }
     }
+}
+
+/// As `nix-store --import` leaves it.
+#[tokio::test]
+async fn a_valid_path_without_a_content_address_is_present_unless_its_archive_is_another() {
+    for (verified, is_compared) in [
+        (verified(FLAT, flat("hello\n")).await, false),
+        (verified(NAR, tree()).await, true),
+    ] {
+        let mut info = Info::of(&verified);
+        info.content_address.clear();
+        assert!(looked_up(&verified, Some(info.clone())).is_some());
+        let mut other = info.clone();
+        other.nar_hash = "0".repeat(64);
+        assert_eq!(looked_up(&verified, Some(other)).is_none(), is_compared);
+        info.references.push("/nix/store/x".to_owned());
+        assert_eq!(looked_up(&verified, Some(info)), None);
+    }
+}
+
+#[tokio::test]
+async fn what_was_there_without_a_content_address_is_committed() {
+    let (verified, pieces) = hello().await;
+    let mut info = Info::of(&verified);
+    info.content_address.clear();
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        client.addition();
+        client.tell([LAST]);
+        client.say(&info.path);
+        client.info(&info);
+    });
+    let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
+    staged.write(&pieces).unwrap();
+    staged.commit(&verified).unwrap();
+    daemon.outcome();
 }
 
 #[tokio::test]

@@ -188,7 +188,7 @@ impl StoreError {
                 Some("see what the daemon is waiting for; it may be collecting garbage".to_owned())
             }
             Self::Other { expected, .. } => Some(format!(
-                "if the path was in the store before, without a content address, remove it with `nix-store --delete` first (it should have `{expected}`)"
+                "if the path was in the store before, remove it with `nix-store --delete` first (it should have `{expected}`)"
             )),
             Self::Gone { .. } => {
                 Some("run it again: the garbage collector came in between".to_owned())

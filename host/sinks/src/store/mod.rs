@@ -68,7 +68,7 @@ impl Store {
         }
     }
 
-    /// What Nix knows of `output`, if it is valid and known by its content.
+    /// What Nix knows of `output`, if it is valid.
     pub(crate) fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
         let label = self.label();
         let failed = SinkError::of_store(&label);
@@ -78,7 +78,7 @@ impl Store {
         }
         let (place, mut connection) = self.connect().map_err(failed)?;
         let info = connection.query(&path).map_err(failed)?;
-        let Some(info) = info.filter(|info| info.has(&output.content_address())) else {
+        let Some(info) = info.filter(|info| info.is(output)) else {
             return Ok(None);
         };
         Ok(Some(Existing {

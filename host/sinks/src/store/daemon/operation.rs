@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fetchhost_formats::nar::{Event, Piece};
-use fetchhost_formats::{ContentAddress, Hash, HashAlgorithm, OutputMode, StorePath};
+use fetchhost_formats::{ContentAddress, FixedOutput, Hash, HashAlgorithm, OutputMode, StorePath};
 
 use super::wire::{Message, Reader, Stop};
 use super::{Connection, Owed, Step, StoreError};
@@ -63,6 +63,17 @@ impl PathInfo {
             references,
             content_address,
         })
+    }
+
+    /// Whether it is `output`: by its content address or, where it has none (what `nix-store --import`
+    /// adds has none), because it is valid under this path and its archive is not another one.
+    pub(in crate::store) fn is(&self, output: &FixedOutput) -> bool {
+        if !self.content_address.is_empty() {
+            return self.has(&output.content_address());
+        }
+        let is_comparable =
+            output.mode == OutputMode::Nar && output.hash.algorithm() == HashAlgorithm::Sha256;
+        self.references == 0 && (!is_comparable || self.nar_hash == output.hash)
     }
 
     /// Whether it has this content address.
