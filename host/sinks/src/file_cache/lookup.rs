@@ -37,7 +37,7 @@ impl FileCache {
     /// The archive that the record names.
     pub(crate) fn read(&self, existing: &Existing) -> Result<Option<Archive>, SinkError> {
         File::open(&existing.nar)
-            .and_then(|file| decompressed(file, existing.compression))
+            .and_then(|file| decompressed(file, existing.compression, existing.nar_size))
             .map_err(failed(&self.label(), "read", &existing.nar))
     }
 
