@@ -15,6 +15,7 @@ fn main() -> std::io::Result<()> {
         id: 1,
         path: "bench/large".to_owned(),
         public: true,
+        public_builds: true,
         jobs: vec![Job {
             id: 1,
             name: "build".to_owned(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
-use fetchhost_pipeline::{Expectation, Job, Outcome};
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
 use fetchhost_sinks::{Destination, DestinationError};
@@ -127,19 +127,33 @@ impl Fetching {
     }
 
     /// What would be done: nothing is contacted, and the module does not run.
-    pub(crate) fn dry_run(&self, hash: &Hash) -> Result<DryRun, Failure> {
+    pub(crate) async fn dry_run(
+        &self,
+        hash: &Hash,
+        limit: Option<Duration>,
+    ) -> Result<DryRun, Failure> {
         let output = FixedOutput {
             name: self.job.name.clone(),
             mode: self.job.mode,
             hash: hash.clone(),
         };
-        let mut destinations = Vec::with_capacity(self.job.destinations.len());
-        for destination in &self.job.destinations {
-            let found = destination
-                .lookup(&output)
-                .map_err(|error| Failure::from(fetchhost_pipeline::Error::from(error)))?;
-            destinations.push((destination.label(), found.is_some()));
-        }
+        let (wanted, all) = (output.clone(), self.job.destinations.clone());
+        // A daemon may take its time.
+        let looking = tokio::task::spawn_blocking(move || {
+            let look = |destination: &Destination| {
+                let found = destination.lookup(&wanted)?;
+                Ok((destination.label(), found.is_some()))
+            };
+            all.iter().map(look).collect::<Result<Vec<_>, _>>()
+        });
+        let mut stops = signals::Stops::listen();
+        let destinations = tokio::select! {
+            looked = looking => looked
+                .map_err(|_| Error::Thread("a destination".to_owned()))?
+                .map_err(Error::Sink)?,
+            stop = stops.next() => return Err(Failure::stopped(stop)),
+            limit = elapsed(limit) => return Err(timed_out(limit)),
+        };
         let granted = self
             .origins
             .iter()
@@ -240,7 +254,7 @@ impl Fetching {
 /// Once destinations make the output visible the job is left to finish, so that what is reported is
 /// what happened; only a second signal ends it then.
 async fn until_stopped(
-    job: impl Future<Output = Result<Outcome, fetchhost_pipeline::Error>>,
+    job: impl Future<Output = Result<Outcome, Error>>,
     limit: Option<Duration>,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {

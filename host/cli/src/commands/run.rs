@@ -36,7 +36,7 @@ pub(crate) async fn run(
         },
     )?;
     if args.dry_run {
-        let dry_run = fetching.dry_run(&hash)?;
+        let dry_run = fetching.dry_run(&hash, args.fetch.timeout).await?;
         return if args.fetch.json {
             context.printer.json(&dry_run)
         } else {
@@ -49,7 +49,9 @@ pub(crate) async fn run(
     for sink in &outcome.sinks {
         context.printer.note(&match &sink.status {
             SinkStatus::Present(_) => format!("{} holds it already", sink.label),
-            SinkStatus::Done(_) | SinkStatus::Failed(_) => format!("written to {}", sink.label),
+            SinkStatus::Done(_) => format!("written to {}", sink.label),
+            // Such an outcome is a failure, which is told elsewhere.
+            SinkStatus::Failed(_) => continue,
         });
     }
     if args.fetch.json {

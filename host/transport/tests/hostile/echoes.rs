@@ -102,11 +102,10 @@ async fn a_secret_is_known_before_its_request_is_answered() {
 async fn the_login_of_a_proxy_is_known_where_requests_carry_it() {
     let proxy = Server::start(|_, _| answer("200 OK", "x")).await;
     let named: Option<Proxy> = format!("me:pass@127.0.0.1:{}", proxy.port).parse().ok();
-    let proxies = Some(Proxies {
-        https: named.clone(),
-        http: named,
-        except: Vec::new(),
-    });
+    let proxies = Proxies {
+        http: Ok(named),
+        ..Default::default()
+    };
     let settings = Settings { proxies, ..quick() };
     let client = Client::new(settings, keyring());
     let origin = "http://files.example.com";

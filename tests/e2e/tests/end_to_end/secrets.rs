@@ -77,20 +77,22 @@ fn the_token_reaches_the_api_origin_only() {
 #[test]
 fn no_failure_tells_the_token() {
     let redirect = Fault::RedirectTo(format!("/api/v4/{TOKEN}?token={TOKEN}"));
-    let faults: [(&str, Option<(Side, Fault)>, i32); 8] = [
-        ("wrong hash", None, 4),
-        ("401", Some((Side::Api, Fault::Status(401))), 1),
-        ("404", Some((Side::Storage, Fault::Status(404))), 1),
-        ("echo", Some((Side::Api, Fault::EchoHeaders)), 5),
-        ("echo in a redirect", Some((Side::Api, redirect)), 5),
-        ("login page", Some((Side::Api, Fault::LoginPage)), 1),
-        ("sign in", Some((Side::Api, Fault::SignIn)), 1),
-        ("cut", Some((Side::Storage, Fault::CutAfter(3))), 1),
+    let none = (Side::Api, None);
+    let fault = |side, fault| (side, Some(fault));
+    let faults = [
+        ("wrong hash", none, 4),
+        ("401", fault(Side::Api, Fault::Status(401)), 1),
+        ("404", fault(Side::Storage, Fault::Status(404)), 1),
+        ("echo", fault(Side::Api, Fault::EchoHeaders), 5),
+        ("echo in a redirect", fault(Side::Api, redirect), 5),
+        ("login page", fault(Side::Api, Fault::LoginPage), 1),
+        ("sign in", fault(Side::Api, Fault::SignIn), 1),
+        ("cut", fault(Side::Storage, Fault::CutAfter(3)), 1),
     ];
-    for (name, fault, code) in faults {
+    for (name, (side, fault), code) in faults {
         let (sandbox, standin) = (Sandbox::new(), private_project());
         let sandbox = sandbox.variable("RUST_LOG", "trace");
-        if let Some((side, fault)) = fault {
+        if let Some(fault) = fault {
             standin.script(side, "/", fault, usize::MAX);
         }
         let line = CommandLine::tree(&standin)

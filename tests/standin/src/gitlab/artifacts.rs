@@ -22,7 +22,7 @@ pub(super) fn answer(request: &Request<'_>, id: &str, rest: &str) -> Result<Answ
     if caller.is_foreign_job() {
         return Err(NO_PROJECT);
     }
-    if !caller.is_developer() && !(project.public && project.public_builds) {
+    if !(caller.is_developer() || project.public && project.public_builds) {
         return Err(FORBIDDEN);
     }
     let job = asked.which.find(project).ok_or(NOT_FOUND)?;
