@@ -205,7 +205,7 @@ fn a_server_that_stalls_is_given_up_after_the_timeout() {
 #[test]
 fn redirects_without_end_are_told() {
     let (sandbox, standin) = (Sandbox::new(), private_project());
-    let again = format!("{}/api/v4/again", standin.url());
+    let again = format!("{}/api/v4/projects/1/jobs/again", standin.url());
     standin.script(Side::Api, "/api/", Fault::RedirectTo(again), usize::MAX);
     let line = CommandLine::tree(&standin).with("--to", sandbox.cache(""));
     sandbox.run(line).exits(1).says(["redirect"]);
