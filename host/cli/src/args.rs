@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Fetch, and print the hash and a Nix expression that declares it
     #[command(after_help = FETCH_HELP)]
     Prefetch(PrefetchArgs),
+    /// Fetch into the Nix store, and print a Nix expression for it; for builtins.exec
+    #[command(after_help = EXEC_HELP)]
+    Exec(ExecArgs),
     /// Look at fetchers and the modules that offer them
     #[command(subcommand)]
     Fetcher(FetcherCommand),
@@ -112,6 +115,11 @@ pub(crate) const FETCH_HELP: &str = "\
 Parameters come after FETCHER: `nix-fetchhost run gitlab-artifact --help` lists them.
 An origin typed as a parameter is granted for this run; redirects to other origins need --allow.";
 
+/// What `exec` says at the end of its help.
+const EXEC_HELP: &str = "\
+Grants come from the configuration only: `nix-fetchhost grant add` makes one.
+Expressions that call this command are in the folder nix/, and docs/nix.md explains them.";
+
 /// The heading of our own flags; a fetcher's parameters come before them.
 const FETCH_HEADING: &str = "Fetch options";
 
@@ -128,15 +136,8 @@ pub(crate) struct FetchArgs {
     /// Parameters as a JSON object from a file, or from stdin with `-`; grants nothing
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,
-    /// The output's name in its store path [default: by the fetcher's rules]
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Whether the hash is over the file (flat) or over the NAR [default: by the fetcher's rules]
-    #[arg(long, value_name = "flat|nar")]
-    pub(crate) mode: Option<String>,
-    /// Mark a single file as executable; implies --mode nar
-    #[arg(long)]
-    pub(crate) executable: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     /// Where the result goes: store (the default of `run`), store=URI, out:PATH, or
     /// file:///DIR?compression=zstd&secret-key=FILE; repeatable
     #[arg(long, value_name = "DEST")]
@@ -156,6 +157,21 @@ pub(crate) struct FetchArgs {
     /// Give up after this long, for instance 90s, 15m or 2h
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) timeout: Option<std::time::Duration>,
+}
+
+/// What the output is called, and what its hash is over.
+#[derive(Debug, Args)]
+#[command(next_help_heading = FETCH_HEADING)]
+pub(crate) struct OutputArgs {
+    /// The output's name in its store path [default: by the fetcher's rules]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Whether the hash is over the file (flat) or over the NAR [default: by the fetcher's rules]
+    #[arg(long, value_name = "flat|nar")]
+    pub(crate) mode: Option<String>,
+    /// Mark a single file as executable; implies --mode nar
+    #[arg(long)]
+    pub(crate) executable: bool,
 }
 
 #[derive(Debug, Args)]
@@ -188,6 +204,23 @@ pub(crate) struct PrefetchArgs {
     /// The algorithm of the hash to compute
     #[arg(long, value_name = "ALGORITHM", default_value = "sha256", help_heading = FETCH_HEADING)]
     pub(crate) hash_algorithm: String,
+}
+
+/// What a Nix expression chooses: nothing here may grant anything.
+#[derive(Debug, Args)]
+#[command(next_help_heading = FETCH_HEADING)]
+pub(crate) struct ExecArgs {
+    /// A fetcher's name, or PATH#sha256=HEX[:FETCHER] for a module of somebody else's
+    #[arg(value_name = "FETCHER", help_heading = "Arguments")]
+    pub(crate) fetcher: String,
+    /// The parameters as one JSON object, or - to read it from stdin
+    #[arg(value_name = "JSON", help_heading = "Arguments")]
+    pub(crate) params: String,
+    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too
+    #[arg(long)]
+    pub(crate) hash: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]

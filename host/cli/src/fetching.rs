@@ -1,4 +1,5 @@
-//! From what was typed to a job for the pipeline, and the job's run; shared by `run` and `prefetch`.
+//! From what was asked for to a job for the pipeline, and the job's run; shared by `run`, `prefetch` and
+//! `exec`.
 //!
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
@@ -9,20 +10,20 @@ use std::time::Duration;
 use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome, SinkStatus};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
 use fetchhost_sinks::{Destination, DestinationError};
 use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
-use crate::args::FetchArgs;
+use crate::args::{FetchArgs, OutputArgs};
 use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
 use crate::journal::{self, Done, Journal, Record};
-use crate::params::{self, Params};
+use crate::params;
 use crate::progress::Progress;
 use crate::provenance;
 use crate::report::{ContactReport, DryRun, ResultReport, hex};
@@ -42,6 +43,20 @@ pub(crate) struct Fetching {
     origins: Vec<Origin>,
 }
 
+/// What is to be fetched, whichever way it was said.
+pub(crate) struct Request<'a> {
+    /// The parameters, checked against the fetcher's schema.
+    pub(crate) params: Map<String, Value>,
+    /// What was said of the output's name and mode.
+    pub(crate) output: &'a OutputArgs,
+    /// What typing the command line consents to; none where grants come from the configuration only.
+    pub(crate) consent: Option<Consent>,
+    /// What the bytes must be.
+    pub(crate) expectation: Expectation,
+    /// Where the output is wanted.
+    pub(crate) wanted: Wanted<'a>,
+}
+
 /// Where the output is wanted, and how much.
 #[derive(Default)]
 pub(crate) struct Wanted<'a> {
@@ -57,7 +72,7 @@ pub(crate) struct Wanted<'a> {
 
 impl Fetching {
     /// Gives what was typed its meaning.
-    pub(crate) fn prepare(
+    pub(crate) fn typed(
         context: &Context,
         selected: Selected,
         args: &FetchArgs,
@@ -72,17 +87,41 @@ impl Fetching {
             &args.param,
             matches,
         )?;
-        let (mode, name) = output(description, &params, args)?;
-        let destinations = destinations(&wanted)?;
         let consent = consent(description, &params, args)?;
-        let effective = effective_origin(description, &params.object);
+        let request = Request {
+            params: params.object,
+            output: &args.output,
+            consent: Some(consent),
+            expectation,
+            wanted,
+        };
+        Self::prepare(context, selected, request)
+    }
+
+    /// Makes a job of a request.
+    pub(crate) fn prepare(
+        context: &Context,
+        selected: Selected,
+        request: Request<'_>,
+    ) -> Result<Self, Failure> {
+        let Request {
+            params,
+            output,
+            consent,
+            expectation,
+            wanted,
+        } = request;
+        let description = selected.description()?;
+        let (mode, name) = mode_and_name(description, &params, output)?;
+        let destinations = destinations(&wanted)?;
+        let effective = effective_origin(description, &params);
         let config = &context.settings.config;
         let broker = Broker::new(
             selected.id.clone(),
             &selected.fetcher,
             description,
             config,
-            Some(&consent),
+            consent.as_ref(),
         )?;
         let progress = Arc::new(Progress::new(context.printer));
         let asking = Arc::clone(&progress);
@@ -93,10 +132,10 @@ impl Fetching {
         let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
-            params: Value::Object(params.object.clone()).to_string(),
+            params: Value::Object(params.clone()).to_string(),
             name,
             mode,
-            executable: args.executable,
+            executable: output.executable,
             expectation,
             destinations,
             refetch: wanted.refetch,
@@ -112,11 +151,12 @@ impl Fetching {
             cancel,
             job,
             progress,
-            parameters: params.object,
+            parameters: params,
             origins: effective
                 .into_iter()
-                .chain(consent.typed_origins)
-                .chain(consent.allow)
+                .chain(consent.into_iter().flat_map(|consent| {
+                    consent.typed_origins.into_iter().chain(consent.allow)
+                }))
                 .fold(Vec::new(), |mut once, origin| {
                     if !once.contains(&origin) {
                         once.push(origin);
@@ -169,13 +209,16 @@ impl Fetching {
     }
 
     /// Runs the job until it ends, a signal comes, or the time is up, and keeps a record of it.
+    ///
+    /// `typed` is FETCHER as it was written.
     pub(crate) async fn run(
         self,
         context: &Context,
-        args: &FetchArgs,
+        typed: &str,
+        limit: Option<Duration>,
         provenance: Option<&Path>,
     ) -> Result<(Outcome, ResultReport), Failure> {
-        let (typed, parameters) = (args.fetcher.clone(), self.parameters.clone());
+        let parameters = self.parameters.clone();
         let (started, ticket) = (journal::now(), journal::ticket().unwrap_or_default());
         if let Some(path) = provenance {
             provenance::check_place(path)?;
@@ -186,7 +229,7 @@ impl Fetching {
             contacts: Vec::new(),
         };
         let (client, progress) = (self.client.clone(), Arc::clone(&self.progress));
-        let ended = self.run_job(args.timeout).await;
+        let ended = self.run_job(limit).await;
         done.contacts = client.journal().iter().map(ContactReport::new).collect();
         let mut ended = ended.and_then(|(outcome, report)| {
             if let Some(path) = provenance {
@@ -206,7 +249,7 @@ impl Fetching {
             failure.ticket = Some(ticket.clone());
         }
         let result = ended.as_ref().map(|(_, report)| report);
-        let record = Record::new(ticket, &typed, &parameters, done, result);
+        let record = Record::new(ticket, typed, &parameters, done, result);
         if let Err(error) = Journal::new(state).append(&record) {
             context
                 .printer
@@ -285,6 +328,18 @@ async fn elapsed(limit: Option<Duration>) -> Duration {
     }
 }
 
+/// Says how each destination fared.
+pub(crate) fn note_sinks(context: &Context, outcome: &Outcome) {
+    for sink in &outcome.sinks {
+        context.printer.note(&match &sink.status {
+            SinkStatus::Present(_) => format!("{} holds it already", sink.label),
+            SinkStatus::Done(_) => format!("written to {}", sink.label),
+            // Such an outcome is a failure, which is told elsewhere.
+            SinkStatus::Failed(_) => continue,
+        });
+    }
+}
+
 /// Reads a declared hash; weak ones are accepted with a warning, as Nix does.
 pub(crate) fn declared_hash(context: &Context, text: &str) -> Result<Hash, Failure> {
     let hash: Hash = text
@@ -332,11 +387,11 @@ fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
     Ok(destinations)
 }
 
-/// The output's mode and name: what was typed, else by the fetcher's static rules.
-fn output(
+/// The output's mode and name: what was said, else by the fetcher's static rules.
+fn mode_and_name(
     description: &FetcherDescription,
-    params: &Params,
-    args: &FetchArgs,
+    params: &Map<String, Value>,
+    args: &OutputArgs,
 ) -> Result<(OutputMode, StoreName), Failure> {
     let name = args
         .name
@@ -348,11 +403,9 @@ fn output(
                 })
         })
         .transpose()?;
-    let (ruled_mode, name) = description
-        .output_for(&params.object, name)
-        .map_err(|error| {
-            Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
-        })?;
+    let (ruled_mode, name) = description.output_for(params, name).map_err(|error| {
+        Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
+    })?;
     let typed_mode = match args.mode.as_deref() {
         None => None,
         Some("flat") => Some(OutputMode::Flat),
@@ -400,7 +453,7 @@ fn effective_origin(
 /// What typing this command line consents to.
 fn consent(
     description: &FetcherDescription,
-    params: &Params,
+    params: &params::Params,
     args: &FetchArgs,
 ) -> Result<Consent, Failure> {
     let mut typed_origins = Vec::new();

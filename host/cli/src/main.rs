@@ -168,6 +168,7 @@ async fn dispatch(
         Command::Prefetch(args) => {
             commands::prefetch::prefetch(context, selected, args, own()).await
         }
+        Command::Exec(args) => commands::exec::exec(context, args).await,
         Command::Fetcher(FetcherCommand::List { .. }) => {
             commands::fetcher::list::list(context).await
         }
@@ -300,7 +301,7 @@ mod tests {
     fn no_module_can_name_a_parameter_like_a_flag_of_ours() {
         let mut command = Cli::command();
         command.build();
-        for name in WITH_FETCHER {
+        for name in WITH_FETCHER.into_iter().chain(["exec"]) {
             let subcommand = command.find_subcommand(name).unwrap();
             for flag in subcommand.get_arguments().filter_map(clap::Arg::get_long) {
                 // After FETCHER, `--version` is a parameter.

@@ -106,11 +106,21 @@ pub(crate) fn collect(
     }
     let names = typed.keys().cloned().collect();
     object.extend(typed);
-    let object = validate(schema, object)?;
+    let object = validate(schema, object, "--")?;
     Ok(Params {
         object,
         typed: names,
     })
+}
+
+/// Reads parameters that are one JSON object, or `-` for stdin, and checks them against the schema.
+pub(crate) fn from_json(schema: &Value, text: &str) -> Result<Map<String, Value>, Failure> {
+    let object = if text == "-" {
+        read_file(Path::new(text))?
+    } else {
+        object(text, "JSON")?
+    };
+    validate(schema, object, "")
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = Property<'_>> {
@@ -264,7 +274,11 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Failure> {
     };
     let text =
         text.map_err(|error| Failure::usage(format!("`{shown}` cannot be read: {error}")))?;
-    match serde_json::from_str(&text) {
+    object(&text, &shown)
+}
+
+fn object(text: &str, shown: &str) -> Result<Map<String, Value>, Failure> {
+    match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Failure::usage(format!(
             "`{shown}` holds no JSON object of parameters"
@@ -273,7 +287,12 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-fn validate(schema: &Value, object: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+/// `prefix` is what stands before a parameter's name where it was given.
+fn validate(
+    schema: &Value,
+    object: Map<String, Value>,
+    prefix: &str,
+) -> Result<Map<String, Value>, Failure> {
     if let Some(name) = object
         .keys()
         .find(|name| !properties(schema).any(|p| p.name == name.as_str()))
@@ -285,8 +304,8 @@ fn validate(schema: &Value, object: Map<String, Value>) -> Result<Map<String, Va
     })?;
     let value = Value::Object(object);
     if let Some(error) = validator.iter_errors(&value).next() {
-        return Err(Failure::usage(invalid(&error))
-            .with_hint("`--help` after the fetcher's name lists its parameters"));
+        return Err(Failure::usage(invalid(&error, prefix))
+            .with_hint("`nix-fetchhost run FETCHER --help` lists its parameters"));
     }
     match value {
         Value::Object(object) => Ok(object),
@@ -294,10 +313,10 @@ fn validate(schema: &Value, object: Map<String, Value>) -> Result<Map<String, Va
     }
 }
 
-fn invalid(error: &jsonschema::ValidationError<'_>) -> String {
+fn invalid(error: &jsonschema::ValidationError<'_>, prefix: &str) -> String {
     if let ValidationErrorKind::Required { property } = error.kind() {
         let name = property.as_str().unwrap_or_default();
-        return format!("the parameter `--{name}` is missing");
+        return format!("the parameter `{prefix}{name}` is missing");
     }
     let place = error.instance_path().to_string();
     match place.trim_start_matches('/') {
@@ -412,6 +431,23 @@ mod tests {
             "`--param nope` has no `=`"
         );
         assert!(message(&["--project", "p", "--job-id=-1"], &[]).contains("`job-id` is not valid"));
+    }
+
+    #[test]
+    fn json_is_checked_like_what_is_typed() {
+        let object = from_json(&schema(), r#"{"project":"${p}\n\"","job-id":7}"#).unwrap();
+        assert_eq!(
+            Value::Object(object),
+            json!({ "project": "${p}\n\"", "job-id": 7 })
+        );
+        let message = |text| from_json(&schema(), text).err().unwrap().message;
+        assert_eq!(message("{}"), "the parameter `project` is missing");
+        assert_eq!(
+            message(r#"{"project":"p","nope":1}"#),
+            "the fetcher has no parameter `nope`"
+        );
+        assert_eq!(message("[]"), "`JSON` holds no JSON object of parameters");
+        assert!(message("{").starts_with("`JSON` is no JSON: "));
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub(crate) async fn prefetch(
         refetch: true,
         ..Wanted::default()
     };
-    let fetching = Fetching::prepare(context, selected, &args.fetch, matches, expectation, wanted)?;
-    let (outcome, report) = fetching.run(context, &args.fetch, None).await?;
+    let fetching = Fetching::typed(context, selected, &args.fetch, matches, expectation, wanted)?;
+    let (outcome, report) = fetching
+        .run(context, &args.fetch.fetcher, args.fetch.timeout, None)
+        .await?;
     if args.fetch.json {
         return context.printer.json(&report);
     }

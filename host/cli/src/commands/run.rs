@@ -1,7 +1,7 @@
 //! `nix-fetchhost run`
 
 use clap::ArgMatches;
-use fetchhost_pipeline::{Expectation, SinkStatus};
+use fetchhost_pipeline::Expectation;
 
 use crate::args::RunArgs;
 use crate::catalog::{self, Selected};
@@ -22,7 +22,7 @@ pub(crate) async fn run(
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
     };
     let expectation = Expectation::Declared(hash.clone());
-    let fetching = Fetching::prepare(
+    let fetching = Fetching::typed(
         context,
         selected,
         &args.fetch,
@@ -44,16 +44,14 @@ pub(crate) async fn run(
         };
     }
     let (outcome, report) = fetching
-        .run(context, &args.fetch, args.provenance.as_deref())
+        .run(
+            context,
+            &args.fetch.fetcher,
+            args.fetch.timeout,
+            args.provenance.as_deref(),
+        )
         .await?;
-    for sink in &outcome.sinks {
-        context.printer.note(&match &sink.status {
-            SinkStatus::Present(_) => format!("{} holds it already", sink.label),
-            SinkStatus::Done(_) => format!("written to {}", sink.label),
-            // Such an outcome is a failure, which is told elsewhere.
-            SinkStatus::Failed(_) => continue,
-        });
-    }
+    fetching::note_sinks(context, &outcome);
     if args.fetch.json {
         context.printer.json(&report)
     } else {

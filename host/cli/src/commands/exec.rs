@@ -1,0 +1,38 @@
+//! `nix-fetchhost exec`
+//!
+//! Whoever wrote the expression that is evaluated chooses all of this command line, so nothing on it
+//! grants anything: origins and credentials come from the configuration alone.
+
+use fetchhost_pipeline::Expectation;
+
+use crate::args::ExecArgs;
+use crate::catalog;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::fetching::{self, Fetching, Request, Wanted};
+use crate::nix_expression;
+use crate::params;
+
+/// Fetches into the Nix store unless the path is valid there, and prints an expression for it.
+pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failure> {
+    let hash = fetching::declared_hash(context, &args.hash)?;
+    let selected = catalog::select(&context.engine()?, &args.fetcher).await?;
+    let params = params::from_json(&selected.description()?.parameters, &args.params)?;
+    let request = Request {
+        params,
+        output: &args.output,
+        consent: None,
+        expectation: Expectation::Declared(hash),
+        wanted: Wanted {
+            default: Some("store"),
+            ..Wanted::default()
+        },
+    };
+    let (outcome, _) = Fetching::prepare(context, selected, request)?
+        .run(context, &args.fetcher, None, None)
+        .await?;
+    fetching::note_sinks(context, &outcome);
+    context
+        .printer
+        .result(&nix_expression::store_path(&outcome.output))
+}
