@@ -166,6 +166,11 @@ impl Fetching {
         })
     }
 
+    /// The output's name.
+    pub(crate) fn name(&self) -> &StoreName {
+        &self.job.name
+    }
+
     /// What would be done: nothing is contacted, and the module does not run.
     pub(crate) async fn dry_run(
         &self,

@@ -1,12 +1,13 @@
 //! The real Nix, in a store that is thrown away.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Finished, Installation};
+use crate::{Finished, Installation, Sandbox};
 
 /// A chroot store: its paths read `/nix/store/…` as everywhere, its files lie in a folder of its own,
 /// and nothing else of the machine is read or written.
@@ -108,20 +109,35 @@ flake-registry =
     }
 
     /// One of Nix's programs in an environment that has nothing of the user's.
-    fn command(&self, program: &str) -> Command {
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
         let mut command = self.installation.command(program);
         command.env_clear();
-        command.env("PATH", self.installation.search_path());
+        command.envs(self.variables());
         command.env("HOME", self.path("home"));
         command.env("TMPDIR", self.path("tmp"));
-        command.env("NIX_CONF_DIR", self.path("conf"));
-        command.env("NIX_USER_CONF_FILES", "/dev/null");
-        command.env("NIX_PATH", "");
-        command.env(
-            "NIX_REMOTE",
-            format!("local?root={}", self.root.path().display()),
-        );
         command
+    }
+
+    /// A place to run the program in, for which this is Nix and this its store.
+    #[must_use]
+    pub fn sandbox(&self) -> Sandbox {
+        self.variables()
+            .into_iter()
+            .fold(Sandbox::new(), |sandbox, (name, value)| {
+                sandbox.variable(name, value.to_str().expect("folders have plain names"))
+            })
+    }
+
+    fn variables(&self) -> [(&'static str, OsString); 5] {
+        let remote = format!("local?root={}", self.root.path().display());
+        [
+            ("PATH", self.installation.search_path()),
+            ("NIX_CONF_DIR", self.path("conf").into()),
+            ("NIX_USER_CONF_FILES", "/dev/null".into()),
+            ("NIX_PATH", OsString::new()),
+            ("NIX_REMOTE", remote.into()),
+        ]
     }
 }
 

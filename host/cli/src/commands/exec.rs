@@ -13,6 +13,10 @@ use crate::fetching::{self, Fetching, Request, Wanted};
 use crate::nix_expression;
 use crate::params;
 
+/// The longest name of an output that an expression can declare: Nix adds `.drv` for the derivation, and 211
+/// bytes is all that a store path may have.
+const NAME_BYTES: usize = 207;
+
 /// Fetches into the Nix store unless the path is valid there, and prints an expression for it.
 pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failure> {
     let hash = fetching::declared_hash(context, &args.hash)?;
@@ -28,9 +32,14 @@ pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failu
             ..Wanted::default()
         },
     };
-    let (outcome, _) = Fetching::prepare(context, selected, request)?
-        .run(context, &args.fetcher, None, None)
-        .await?;
+    let fetching = Fetching::prepare(context, selected, request)?;
+    if fetching.name().as_str().len() > NAME_BYTES {
+        return Err(Failure::usage(format!(
+            "the output's name is longer than {NAME_BYTES} bytes, too long for a derivation of it"
+        ))
+        .with_hint("give a shorter one with `--name`"));
+    }
+    let (outcome, _) = fetching.run(context, &args.fetcher, None, None).await?;
     fetching::note_sinks(context, &outcome);
     context
         .printer

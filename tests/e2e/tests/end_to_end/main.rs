@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod demo;
+mod exec;
+mod expressions;
 mod gitlab_fetchers;
 mod hostile_modules;
 mod killed;
