@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome, SinkStatus};
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
 use fetchhost_sinks::{Destination, DestinationError};
@@ -330,18 +330,6 @@ async fn elapsed(limit: Option<Duration>) -> Duration {
             limit
         }
         None => std::future::pending().await,
-    }
-}
-
-/// Says how each destination fared.
-pub(crate) fn note_sinks(context: &Context, outcome: &Outcome) {
-    for sink in &outcome.sinks {
-        context.printer.note(&match &sink.status {
-            SinkStatus::Present(_) => format!("{} holds it already", sink.label),
-            SinkStatus::Done(_) => format!("written to {}", sink.label),
-            // Such an outcome is a failure, which is told elsewhere.
-            SinkStatus::Failed(_) => continue,
-        });
     }
 }
 

@@ -96,7 +96,9 @@ fn target_and_profile() -> (PathBuf, String) {
     (target.to_owned(), profile.into_owned())
 }
 
-fn workspace() -> PathBuf {
+/// The root of the repository.
+#[must_use]
+pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest
         .join("../..")

@@ -16,11 +16,12 @@ mod nix;
 mod sandbox;
 mod traces;
 
+pub use build::workspace;
 pub use command_line::CommandLine;
 pub use expected::{TREE_HASH, archive_hash, member_content, sri};
 pub use finished::Finished;
 pub use hostile::Hostile;
 pub use installation::Installation;
-pub use nix::Nix;
+pub use nix::{Nix, nix_string};
 pub use sandbox::{Sandbox, TOKEN, TOKEN_VARIABLE, files_below, private_project};
 pub use traces::Secret;

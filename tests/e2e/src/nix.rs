@@ -141,6 +141,13 @@ flake-registry =
     }
 }
 
+/// A text as a string literal of the Nix language.
+#[must_use]
+pub fn nix_string(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace("${", "\\${"))
+}
+
 impl Drop for Nix {
     fn drop(&mut self) {
         // Store paths are read-only, which keeps an ordinary user from removing them.

@@ -40,7 +40,11 @@ pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failu
         .with_hint("give a shorter one with `--name`"));
     }
     let (outcome, _) = fetching.run(context, &args.fetcher, None, None).await?;
-    fetching::note_sinks(context, &outcome);
+    // An evaluation that finds everything valid has nothing to say.
+    if outcome.verified.is_some() {
+        let path = outcome.output.store_path();
+        context.printer.note(&format!("fetched {path}"));
+    }
     context
         .printer
         .result(&nix_expression::store_path(&outcome.output))

@@ -1,7 +1,7 @@
 //! `nix-fetchhost run`
 
 use clap::ArgMatches;
-use fetchhost_pipeline::Expectation;
+use fetchhost_pipeline::{Expectation, SinkStatus};
 
 use crate::args::RunArgs;
 use crate::catalog::{self, Selected};
@@ -51,7 +51,12 @@ pub(crate) async fn run(
             args.provenance.as_deref(),
         )
         .await?;
-    fetching::note_sinks(context, &outcome);
+    for sink in &outcome.sinks {
+        context.printer.note(&match &sink.status {
+            SinkStatus::Present(_) => format!("{} holds it already", sink.label),
+            SinkStatus::Done(_) | SinkStatus::Failed(_) => format!("written to {}", sink.label),
+        });
+    }
     if args.fetch.json {
         context.printer.json(&report)
     } else {

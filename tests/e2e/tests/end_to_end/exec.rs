@@ -1,13 +1,13 @@
 //! `exec`, by itself and as real Nix runs it while it evaluates.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fetchhost_e2e::{
     CommandLine, Finished, Nix, Sandbox, Secret, TOKEN, TOKEN_VARIABLE, TREE_HASH, member_content,
-    private_project, sri,
+    nix_string, private_project, sri, workspace,
 };
-use fetchhost_standin::{Config, Standin, sample};
+use fetchhost_standin::{Config, Release, ReleaseLink, Standin, Target, sample};
 use serde_json::json;
 
 const CONTENT: &[u8] = b"what was fetched\n";
@@ -44,25 +44,14 @@ fn exec(fetcher: &str, hash: &str, params: &serde_json::Value) -> CommandLine {
         .flag(&params.to_string())
 }
 
-/// The text as a Nix string.
-fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{}\"", text.replace("${", "\\${"))
-}
-
-fn repository() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.join("../..").canonicalize().unwrap()
-}
-
 /// `fetch` of `nix/exec.nix` applied, where impure evaluation finds it.
 fn fetch(fetcher: &str, params: &serde_json::Value, hash: &str, more: &str) -> String {
     format!(
         "((import {}/nix/exec.nix {{ }}).fetch {{ fetcher = {}; params = builtins.fromJSON {}; hash = {}; {more} }})",
-        repository().display(),
-        quoted(fetcher),
-        quoted(&params.to_string()),
-        quoted(hash),
+        workspace().display(),
+        nix_string(fetcher),
+        nix_string(&params.to_string()),
+        nix_string(hash),
     )
 }
 
@@ -132,6 +121,7 @@ fn nix_evaluates_what_is_printed_to_the_path_that_run_prints() {
                 .run(with(exec("http-file", hash, &json!({ "url": url }))))
                 .exits(0);
             assert_eq!(again.stdout, printed.stdout);
+            assert_eq!(again.stderr, "", "nothing was done");
             assert_eq!(standin.take_requests(), [], "it was valid");
 
             let run = sandbox
@@ -161,7 +151,7 @@ fn what_is_fetched_while_nix_evaluates_is_the_input_of_a_sandboxed_build() {
         let (standin, url) = public_file();
         let sandbox = judge.sandbox().configured(&http_grant(&standin));
         // Pure evaluation may read a store path that has a context, and no other file.
-        let folder = repository().join("nix");
+        let folder = workspace().join("nix");
         let folder = judge.ask("nix-store", ["--add", folder.to_str().unwrap()]);
         let hash = judge.ask(
             "nix",
@@ -285,25 +275,46 @@ fn without_a_grant_the_evaluation_fails_with_the_lines_that_would_allow_it() {
 }
 
 #[test]
+fn a_parameter_arrives_as_it_stands_in_the_expression() {
+    let strange = "a\"${throw \"no\"}\n\t\\'`id`$(id)\u{1}\u{7f} é--help";
+    let package = format!(
+        "/api/v4/projects/{}/packages/generic/{}/{}/{}",
+        sample::PROJECT_ID,
+        sample::PACKAGE,
+        sample::VERSION.replace('+', "%2B"),
+        sample::PACKAGE_FILE.replace(' ', "%20")
+    );
+    let release = Release {
+        tag: "v3".to_owned(),
+        links: vec![ReleaseLink {
+            name: strange.to_owned(),
+            target: Target::Instance(package),
+            direct_asset_path: None,
+        }],
+    };
+    for judge in Nix::all("a_parameter_arrives_as_it_stands") {
+        let standin = Standin::start(Config::new(TOKEN).release(release.clone())).unwrap();
+        let sandbox = judge.sandbox().configured(&gitlab_grant(&standin));
+        let params = json!({
+            "url": standin.url(), "project": sample::PROJECT, "tag": "v3", "asset": strange,
+        });
+        let hash = sri(sample::PACKAGE_CONTENT.as_bytes());
+        let expression = fetch("gitlab-release", &params, &hash, "");
+        let evaluated = evaluate(&judge, &sandbox, &expression).exits(0).stdout;
+        assert!(
+            evaluated
+                .trim_end()
+                .ends_with("-a---throw--no-------id---id--------help\""),
+            "{evaluated}"
+        );
+    }
+}
+
+#[test]
 fn what_an_expression_says_is_data_and_never_a_flag_or_code() {
     for judge in Nix::all("what_an_expression_says_is_data") {
         let (standin, url) = public_file();
         let sandbox = judge.sandbox().configured(&http_grant(&standin));
-        let strange = format!("{url}?a=${{throw}}\"'$(id)`id`\\u0041&b=%24");
-        let odd = fetch(
-            "http-file",
-            &json!({ "url": strange }),
-            &sri(CONTENT),
-            "name = \"odd\";",
-        );
-        evaluate(&judge, &sandbox, &odd).exits(0);
-        let asked = standin.take_requests().remove(0).query.unwrap();
-        assert!(
-            asked.contains("$%7Bthrow%7D") || asked.contains("${throw}"),
-            "{asked}"
-        );
-        assert!(asked.contains("u0041&b=%24"), "{asked}");
-
         let hash = sri(CONTENT);
         let params = json!({ "url": url });
         let out = sandbox.out("planted");
@@ -315,7 +326,7 @@ fn what_an_expression_says_is_data_and_never_a_flag_or_code() {
             (
                 "http-file",
                 &hash,
-                format!("name = {};", quoted("a\" --to b ${x}")),
+                format!("name = {};", nix_string("a\" --to b ${x}")),
             ),
             ("http-file", &hash, "name = \"--executable\\n\";".to_owned()),
             ("http-file", &hash, "mode = \"--json\";".to_owned()),

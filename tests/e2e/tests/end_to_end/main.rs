@@ -5,6 +5,7 @@
 mod demo;
 mod exec;
 mod expressions;
+mod flake;
 mod gitlab_fetchers;
 mod hostile_modules;
 mod killed;
