@@ -1,13 +1,17 @@
 //! From FETCHER as typed to a loaded module.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fetchhost_engine::{Engine, Module, Trust};
+use fetchhost_engine::{Engine, Module, ModuleError, Trust};
 use fetchhost_formats::{HashAlgorithm, Hasher};
 use fetchhost_modules::BUILTIN;
-use fetchhost_policy::ModuleId;
 use fetchhost_policy::describe::FetcherDescription;
+use fetchhost_policy::{Limit, ModuleId};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::failure::Failure;
 
@@ -67,7 +71,7 @@ pub(crate) async fn select(engine: &Engine, text: &str) -> Result<Selected, Fail
         path, digest: None, ..
     } = &reference
     {
-        let bytes = read(path)?;
+        let bytes = read(engine, path)?;
         return Err(Failure::usage(format!("`{text}` does not say which bytes it means"))
             .with_hint(format!(
                 "after looking at it with `nix-fetchhost fetcher inspect {text}`, write `{}#sha256={}`",
@@ -136,7 +140,7 @@ async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> 
             digest,
             fetcher,
         } => {
-            let bytes = read(&path)?;
+            let bytes = read(engine, &path)?;
             let actual = digest_of(&bytes);
             if let Some(pinned) = digest
                 && pinned != actual
@@ -202,13 +206,32 @@ fn only_fetcher(module: &Module, text: &str) -> Result<String, Failure> {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+/// The bytes of a module. A Nix expression may have named the file: nothing but a file is read, and no
+/// more of it than a module may have.
+fn read(engine: &Engine, path: &Path) -> Result<Vec<u8>, Failure> {
+    let refuse = |reason: &dyn std::fmt::Display| {
         Failure::usage(format!(
-            "the module `{}` cannot be read: {error}",
+            "the module `{}` cannot be read: {reason}",
             path.display()
         ))
-    })
+    };
+    // Opening a pipe would wait for its other end, and opening a terminal could take it over.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| refuse(&error))?;
+    let file = File::from(file);
+    let metadata = file.metadata().map_err(|error| refuse(&error))?;
+    if !metadata.is_file() {
+        return Err(refuse(&"it is no regular file"));
+    }
+    let limits = engine.limits();
+    let mut bytes = Vec::new();
+    file.take(limits.module_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| refuse(&error))?;
+    if bytes.len() as u64 > limits.module_bytes {
+        return Err(ModuleError::TooLarge(limits.overrun(Limit::ModuleBytes)).into());
+    }
+    Ok(bytes)
 }
 
 impl Reference {

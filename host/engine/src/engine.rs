@@ -73,6 +73,12 @@ impl Engine {
         }))
     }
 
+    /// The limits for the modules that it loads.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.options.limits
+    }
+
     /// Loads a module: checks it, compiles it unless that was done before, and has it describe
     /// itself unless it did before.
     ///

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use fetchhost_e2e::{
     CommandLine, Finished, Nix, Sandbox, Secret, TOKEN, TOKEN_VARIABLE, TREE_HASH, member_content,
@@ -375,6 +376,32 @@ fn nothing_on_its_command_line_grants_or_chooses_where_to_write() {
     let line = exec("http-file", &sri(CONTENT), &json!({ "url": url }));
     sandbox.run(line.flag("--json")).exits(2);
     assert_eq!(standin.requests(), []);
+}
+
+#[test]
+fn only_a_file_of_bounded_size_is_read_as_a_module() {
+    let sandbox = Sandbox::new().configured("[limits]\nmodule-bytes = \"1 MiB\"\n");
+    let (pipe, large) = (sandbox.path("pipe"), sandbox.path("large"));
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    fs::File::create(&large).unwrap().set_len(2 << 20).unwrap();
+    for (file, said) in [
+        ("/dev/zero", "it is no regular file"),
+        (pipe.to_str().unwrap(), "it is no regular file"),
+        (sandbox.path("").to_str().unwrap(), "it is no regular file"),
+        (large.to_str().unwrap(), "module-bytes"),
+    ] {
+        let module = format!("{file}#sha256={}:x", "0".repeat(64));
+        sandbox
+            .run(exec(&module, &sri(CONTENT), &json!({})))
+            .exits(2)
+            .says([said]);
+    }
 }
 
 #[test]
