@@ -10,6 +10,6 @@
       exec = import ./nix/exec.nix { };
     };
 
-    nixosModules.default = ./nix/nixos-module.nix;
+    nixosModules.default.imports = [ ./nix/nixos-module.nix ];
   };
 }

@@ -284,7 +284,7 @@ fn unknown_argument(message: &clap::Error) -> Option<Failure> {
     Some(match message.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(similar)) => failure.with_hint(format!("there is `{similar}`")),
         _ => failure
-            .with_hint("`--help` lists what there is; parameters come after the fetcher's name"),
+            .with_hint("`--help` lists what there is; parameters come after the fetcher's name (for `exec` as one JSON object)"),
     })
 }
 

@@ -305,7 +305,7 @@ fn validate(
     let value = Value::Object(object);
     if let Some(error) = validator.iter_errors(&value).next() {
         return Err(Failure::usage(invalid(&error, prefix))
-            .with_hint("`nix-fetchhost run FETCHER --help` lists its parameters"));
+            .with_hint("`nix-fetchhost run FETCHER --help` lists the parameters"));
     }
     match value {
         Value::Object(object) => Ok(object),

@@ -1,5 +1,7 @@
 //! `exec`, by itself and as real Nix runs it while it evaluates.
 
+mod daemon;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -58,13 +58,11 @@ fn the_flake_works_in_pure_evaluation() {
             ask("lib.exec", "exec: builtins.toString (exec ? fetch)"),
             "1"
         );
-        assert_eq!(
-            ask(
-                "nixosModules",
-                "modules: builtins.toString (builtins.isFunction (import modules.default))"
-            ),
-            "1"
-        );
+        let module =
+            "module: toString (builtins.isFunction (import (builtins.head module.imports)))";
+        assert_eq!(ask("nixosModules.default", module), "1");
+        nix.run("nix", ["flake", "check", "--no-write-lock-file", &flake])
+            .exits(0);
     }
 }
 
