@@ -23,6 +23,7 @@ mod certificate;
 mod credential;
 mod deny;
 mod error;
+mod gateway;
 mod grant;
 mod limits;
 mod merge;
@@ -37,16 +38,18 @@ use crate::limits::{Limit, Limits};
 use crate::{ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Provenance, Proxies};
 
 pub use error::ConfigError;
+pub use gateway::{DaemonPeers, GatewayConfig};
 pub(crate) use show::{credential_toml, grant_toml};
 
 use reader::{Source, Table};
 
 /// Keys at the top of the file.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "allow-metadata",
     "argv-consent",
     "credential",
     "deny",
+    "gateway",
     "grant",
     "limits",
     "locked",
@@ -54,8 +57,8 @@ const KNOWN: [&str; 8] = [
 ];
 
 /// Keys of later versions there.
-const LATER: [&str; 10] = [
-    "aws", "cache", "domain", "fetcher", "gateway", "key", "memo", "realise", "sink", "trust",
+const LATER: [&str; 9] = [
+    "aws", "cache", "domain", "fetcher", "key", "memo", "realise", "sink", "trust",
 ];
 
 /// What one file says, or two of them merged.
@@ -72,6 +75,8 @@ pub struct Config {
     pub allow_metadata: bool,
     /// `[[deny]]`, which only the administrator writes.
     pub deny: Vec<Deny>,
+    /// `[gateway]`
+    pub gateway: GatewayConfig,
     /// `locked`, and where it was written.
     locked: Option<(bool, Provenance)>,
     /// `argv-consent`, and where it was written.
@@ -109,6 +114,9 @@ impl Config {
         };
         if let Some(limits) = table.table("limits")? {
             config.limits = limits::read(&limits)?;
+        }
+        if let Some(gateway) = table.table("gateway")? {
+            config.gateway = gateway::read(&gateway)?;
         }
         for deny in table.array_of_tables("deny")? {
             config.deny.push(deny::read(&deny)?);

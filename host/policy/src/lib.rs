@@ -38,7 +38,7 @@ mod suggest;
 pub use address::{AddressDenied, AddressRule};
 pub use broker::{Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
 pub use certificate::{CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate};
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, DaemonPeers, GatewayConfig};
 pub use consent::{ArgvCredential, ArgvCredentialError, ArgvSource, Consent};
 pub use credential::CredentialSpec;
 pub use deny::Deny;

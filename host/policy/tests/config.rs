@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fetchhost_policy::{Config, ConfigError, Limits, Method, Provenance, SourceSpec};
+use fetchhost_policy::{Config, ConfigError, DaemonPeers, Limits, Method, Provenance, SourceSpec};
 
 const EXAMPLE: &str = include_str!("../../../examples/config/config.toml");
 
@@ -160,7 +160,6 @@ fn broken_toml_is_told_with_its_place() {
 #[test]
 fn what_belongs_to_a_later_version_is_refused_and_not_ignored() {
     for text in [
-        "[gateway]\nport = 1".to_owned(),
         "[memo]\ntrusted-keys = []".to_owned(),
         grant("origins = [\"https://a.example\"]\nremember = true"),
         grant("origins = [\"https://a.example\"]\nlocked = true"),
@@ -469,4 +468,41 @@ fn a_credential_that_is_for_none_of_the_grants_origins_is_an_error() {
     );
     let port = grant("origins = [\"https://a.example:8443\"]\ncredentials = { auth = \"work\" }");
     assert!(merged(CREDENTIAL, &port).is_err());
+}
+
+#[test]
+fn the_gateway_takes_the_stricter_of_two_bounds_and_the_users_port() {
+    let merged = merged(
+        "[gateway]\nport = 1\ndaemon-peers = \"approved\"\ncache-size = \"1 GiB\"\nmax-fetches = 9\n",
+        "[gateway]\nport = 2\ndaemon-peers = \"open\"\ncache-size = 5\n",
+    )
+    .unwrap();
+    let gateway = &merged.gateway;
+    assert_eq!(gateway.port, Some(2));
+    assert_eq!(gateway.daemon_peers, Some(DaemonPeers::Approved));
+    assert_eq!(gateway.cache_size, Some(5));
+    assert_eq!(gateway.max_fetches, Some(9));
+    assert_eq!(parse(&merged.to_toml()).unwrap().gateway, *gateway);
+}
+
+#[test]
+fn what_is_no_setting_of_the_gateway_is_refused() {
+    for (line, message) in [
+        ("port = 0", "not a port from 1 to 65535"),
+        ("port = 65536", "not a port from 1 to 65535"),
+        ("port = \"8459\"", "not a port from 1 to 65535"),
+        ("max-fetches = 0", "not a number from 1 to 65535"),
+        ("cache-size = \"4 GB\"", "not a size"),
+        (
+            "daemon-peers = \"all\"",
+            "\"open\", \"approved\" or \"none\"",
+        ),
+        (
+            "listen = \"0.0.0.0\"",
+            "unknown key `listen` in `[gateway]`",
+        ),
+    ] {
+        let error = parse(&format!("[gateway]\n{line}\n")).unwrap_err();
+        assert!(error.to_string().contains(message), "{line}: {error}");
+    }
 }

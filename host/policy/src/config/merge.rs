@@ -28,6 +28,7 @@ pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> 
         (None, proxies @ Some(_)) => merged.proxies = proxies,
         (_, None) => {}
     }
+    merged.gateway = merged.gateway.merge(user.gateway);
     merged.grants.extend(user.grants);
     merged.allow_metadata |= user.allow_metadata;
     for (limit, value) in user.limits {

@@ -40,6 +40,7 @@ impl Config {
             sections.push(section);
         }
         sections.extend(self.proxies().map(super::proxy::toml));
+        sections.extend(self.gateway.toml());
         sections.extend(self.deny.iter().map(deny_toml));
         sections.extend(self.credentials.values().map(credential_toml));
         sections.extend(self.certificates.values().map(super::certificate::toml));
