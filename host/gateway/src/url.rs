@@ -1,0 +1,283 @@
+//! The URL that carries one fetch: `/v1/fetch/start-nix-fetchhost-serve/FETCHER/content?…`.
+//!
+//! **The threat.** The URL comes from a Nix expression that anybody may have written, through whatever
+//! reads and writes URLs on the way. Two spellings of one fetch, or one spelling that two readers take
+//! for different fetches, would make what is allowed depend on who reads.
+//!
+//! **The rule.** There is one order of members and one encoding of each byte; anything else is refused
+//! with what is wrong.
+//!
+//! | member | value |
+//! |---|---|
+//! | `mode` | `flat` or `nar` |
+//! | `name` | the output's name |
+//! | `hash` | its declared hash as SRI |
+//! | `params` | the fetcher's parameters, a JSON object |
+//! | `executable` | `1`, or left out; only with `nar` |
+//! | `owner` | the id of the gateway's user, or left out |
+//!
+//! | spelling of a value | |
+//! |---|---|
+//! | `A-Z a-z 0-9 - . _ ~` | as they are |
+//! | other bytes below 0x80 | `%2F`: with upper-case digits |
+//! | bytes from 0x80 on | `%C3%BC`, or as they are: a Nix expression cannot encode them |
+//! | `%41`, `%2f`, `+`, `:`, `%`, `%2` | refused |
+//! | another order, a member twice, missing or unknown, no value | refused |
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
+use serde_json::{Map, Value};
+
+/// What precedes the fetcher's name. Nix prints the URL when nobody listens: the word says what to do.
+const PREFIX: &str = "/v1/fetch/start-nix-fetchhost-serve/";
+/// The last segment. It is fixed because Nix decompresses a tree whose URL ends like an archive.
+const SUFFIX: &str = "/content";
+/// The longest path and query, in bytes.
+pub const MAX_LENGTH: usize = 60_000;
+/// The longest name of a fetcher.
+const MAX_FETCHER: usize = 64;
+
+/// One fetch, as Nix asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchUrl {
+    /// The fetcher's name.
+    pub fetcher: String,
+    /// Name, mode and hash of the output.
+    pub output: FixedOutput,
+    /// The fetcher's parameters, not yet checked against its schema.
+    pub params: Map<String, Value>,
+    /// Whether a single file is to be marked executable.
+    pub executable: bool,
+    /// Whose gateway is meant, if the expression says so.
+    pub owner: Option<OwnerId>,
+}
+
+/// A public id of a gateway's user: 16 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerId(String);
+
+impl OwnerId {
+    /// The id that `bytes` make.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(format!("{:016x}", u64::from_be_bytes(bytes)))
+    }
+}
+
+impl fmt::Display for OwnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for OwnerId {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 16 && text.bytes().all(is_digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(UrlError::Value("owner", "16 lower-case hex digits".into()))
+        }
+    }
+}
+
+/// Why a URL carries no fetch. It repeats nothing of the URL but the names of members.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// The path is another one.
+    #[error("the path is not `{PREFIX}FETCHER{SUFFIX}`")]
+    Path,
+    /// Longer than [`MAX_LENGTH`].
+    #[error("the URL is longer than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// Not the name of a fetcher.
+    #[error("FETCHER in the path is not made of `a` to `z`, `0` to `9` and `-`")]
+    Fetcher,
+    /// A member that is unknown, out of order, given twice, or not `NAME=VALUE`.
+    #[error(
+        "the query is not `mode=…&name=…&hash=…&params=…[&executable=1][&owner=…]`, each once and in this order: `{0}` is not there"
+    )]
+    Members(&'static str),
+    /// Something after the last member.
+    #[error("the query has something unknown, given twice or out of order after `{0}`")]
+    Surplus(&'static str),
+    /// A byte that is written in another way.
+    #[error(
+        "the value of `{0}` is not percent-encoded as it must be: `A-Z a-z 0-9 - . _ ~` as they are, all else as `%` and two upper-case hex digits"
+    )]
+    Encoding(&'static str),
+    /// A value that the member cannot have.
+    #[error("`{0}` is not {1}")]
+    Value(&'static str, String),
+}
+
+impl FetchUrl {
+    /// Reads the path and query of a URL.
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong, when the URL is spelt in any other way than the documented one.
+    pub fn parse(path_and_query: &str) -> Result<Self, UrlError> {
+        if path_and_query.len() > MAX_LENGTH {
+            return Err(UrlError::TooLong);
+        }
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        let fetcher = path
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.strip_suffix(SUFFIX))
+            .ok_or(UrlError::Path)?;
+        if !is_fetcher(fetcher) {
+            return Err(UrlError::Fetcher);
+        }
+        let mut members = Members {
+            rest: query.split('&').peekable(),
+            last: "FETCHER",
+        };
+        let mode: OutputMode = members
+            .needed("mode")?
+            .parse()
+            .map_err(|_| UrlError::Value("mode", "`flat` or `nar`".to_owned()))?;
+        let name: StoreName = members.needed("name")?.parse().map_err(
+            |error: fetchhost_formats::StoreNameError| {
+                UrlError::Value("name", format!("a name that Nix accepts: {error}"))
+            },
+        )?;
+        let text = members.needed("hash")?;
+        let hash = text
+            .parse()
+            .ok()
+            // Every hash has several spellings, of which SRI is the one for URLs.
+            .filter(|hash: &Hash| hash.sri() == text)
+            .ok_or_else(|| UrlError::Value("hash", "a hash in SRI form, `sha256-…=`".into()))?;
+        let params = match serde_json::from_str(&members.needed("params")?) {
+            Ok(Value::Object(params)) => params,
+            _ => return Err(UrlError::Value("params", "a JSON object".to_owned())),
+        };
+        let executable = match members.optional("executable")?.as_deref() {
+            None => false,
+            Some("1") if mode == OutputMode::Nar => true,
+            Some("1") => {
+                let only = "possible with `mode=flat`; Nix takes no executable flat output";
+                return Err(UrlError::Value("executable", only.to_owned()));
+            }
+            Some(_) => return Err(UrlError::Value("executable", "`1`".to_owned())),
+        };
+        let owner = members
+            .optional("owner")?
+            .map(|text| text.parse())
+            .transpose()?;
+        members.end()?;
+        Ok(Self {
+            fetcher: fetcher.to_owned(),
+            output: FixedOutput { name, mode, hash },
+            params,
+            executable,
+            owner,
+        })
+    }
+}
+
+/// Path and query in the one spelling that is ours.
+impl fmt::Display for FetchUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FixedOutput { name, mode, hash } = &self.output;
+        let params = Value::Object(self.params.clone()).to_string();
+        write!(f, "{PREFIX}{}{SUFFIX}?mode={mode}", self.fetcher)?;
+        write!(f, "&name={}", Encoded(name.as_str()))?;
+        write!(f, "&hash={}", Encoded(&hash.sri()))?;
+        write!(f, "&params={}", Encoded(&params))?;
+        if self.executable {
+            f.write_str("&executable=1")?;
+        }
+        match &self.owner {
+            Some(owner) => write!(f, "&owner={owner}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_fetcher(text: &str) -> bool {
+    (1..=MAX_FETCHER).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// The query's members, taken one by one.
+struct Members<'a, I: Iterator<Item = &'a str>> {
+    rest: std::iter::Peekable<I>,
+    last: &'static str,
+}
+
+impl<'a, I: Iterator<Item = &'a str>> Members<'a, I> {
+    fn needed(&mut self, name: &'static str) -> Result<String, UrlError> {
+        self.optional(name)?.ok_or(UrlError::Members(name))
+    }
+
+    fn optional(&mut self, name: &'static str) -> Result<Option<String>, UrlError> {
+        let value = |member: &'a str| member.strip_prefix(name)?.strip_prefix('=');
+        let Some(value) = self.rest.peek().copied().and_then(value) else {
+            return Ok(None);
+        };
+        self.rest.next();
+        self.last = name;
+        decoded(value).map(Some).ok_or(UrlError::Encoding(name))
+    }
+
+    fn end(mut self) -> Result<(), UrlError> {
+        match self.rest.next() {
+            None => Ok(()),
+            Some(_) => Err(UrlError::Surplus(self.last)),
+        }
+    }
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The text that `value` encodes; none when it is spelt in another way, or no UTF-8.
+fn decoded(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let decoded = digit(rest.next()?)? << 4 | digit(rest.next()?)?;
+                if is_unreserved(decoded) {
+                    return None;
+                }
+                decoded
+            }
+            byte if is_unreserved(byte) || !byte.is_ascii() => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// A value, percent-encoded.
+struct Encoded<'a>(&'a str);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes().try_for_each(|byte| match byte {
+            byte if is_unreserved(byte) => f.write_char(char::from(byte)),
+            byte => write!(f, "%{byte:02X}"),
+        })
+    }
+}
