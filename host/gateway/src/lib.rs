@@ -1,5 +1,39 @@
 //! Loopback HTTP, through which Nix's own fetcher reaches this program.
+//!
+//! A fixed-output derivation with `builder = "builtin:fetchurl"` asks for one [URL](FetchUrl), which carries
+//! fetcher, parameters, mode, name and hash. The answer is the verified content, or no content.
+//!
+//! | question | answered by |
+//! |---|---|
+//! | which fetch is meant? | [`url`](FetchUrl) |
+//! | is this a request of Nix's, or of a web page's? | `rules` |
+//! | who asks, and may they? | [`peers`](Peers), [`accounts`](Accounts) |
+//! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
+//! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
+//!
+//! No byte leaves before the hash is verified: content is only ever read from the cache, which takes
+//! nothing else.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod accounts;
+mod activity;
+mod answer;
+mod cache;
+mod failures;
+mod fetches;
+mod flight;
+mod gateway;
+mod metrics;
+mod peers;
+mod routes;
+mod rules;
 mod url;
 
+pub use accounts::{AccountFiles, Accounts, Caller};
+pub use cache::Cache;
+pub use fetches::{Failed, Fetch, Fetches, Unfit};
+pub use gateway::{Ended, PATIENCE, Settings, serve};
+pub use peers::{Peers, ProcNet, is_loopback};
 pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};

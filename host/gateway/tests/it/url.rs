@@ -1,5 +1,4 @@
 //! The URL of one fetch: what is read, what is refused, and that both agree.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode};
 use fetchhost_gateway::{FetchUrl, OwnerId};

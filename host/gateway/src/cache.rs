@@ -1,0 +1,248 @@
+//! What was fetched, kept to be served again: a binary cache on disk, for its owner alone.
+//!
+//! Content is looked up by its store path, which is made of name, mode and hash: who asks has named the
+//! hash. Only [verified](fetchhost_sinks::Staged::commit) content is ever in it.
+//!
+//! The cache is bounded. When something was added, what was not asked for the longest goes until the
+//! rest fits. A file that is being sent stays readable: it is open.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use fetchhost_formats::nar::file_size_as_nar;
+use fetchhost_formats::{Compression, FixedOutput, NarInfo, OutputMode};
+use fetchhost_sinks::{Destination, FileCache};
+
+/// Up to the contents of a plain file, a NAR holds this: five tokens, and the file's length.
+const FLAT_HEAD: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\
+    \x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0type\0\0\0\0\
+    \x07\0\0\0\0\0\0\0regular\0\
+    \x08\0\0\0\0\0\0\0contents";
+/// Where the contents of a plain file begin in its NAR.
+const FLAT_OFFSET: u64 = FLAT_HEAD.len() as u64 + 8;
+/// Files that no record names are what a killed run left, once they are this old.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// No record of ours is longer.
+const MAX_RECORD: u64 = 64 * 1024;
+
+/// The folder of what was fetched.
+pub struct Cache {
+    folder: PathBuf,
+    /// What may stay in it, in bytes.
+    limit: u64,
+    /// Held while files are removed.
+    sweeping: Mutex<()>,
+}
+
+/// Bytes to send: of an open file, so that they stay though the file be removed.
+#[derive(Debug)]
+pub(crate) struct Content {
+    file: File,
+    offset: u64,
+    /// How many they are.
+    pub(crate) length: u64,
+}
+
+impl Content {
+    /// Reads what is `at` this position, at most `most` bytes; less only at the end. May block.
+    pub(crate) fn read(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
+        let left = self.length.saturating_sub(at);
+        let size = usize::try_from(left).unwrap_or(most).min(most);
+        let mut bytes = vec![0; size];
+        self.file.read_exact_at(&mut bytes, self.offset + at)?;
+        Ok(bytes)
+    }
+}
+
+impl Cache {
+    /// The cache in `folder`, which is made if it is not there, for the owner alone.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or belongs to somebody else.
+    pub fn open(folder: PathBuf, limit: u64) -> io::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        let found = fs::symlink_metadata(&folder)?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is no folder of yours",
+            ));
+        }
+        if found.mode() & 0o077 != 0 {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self {
+            folder,
+            limit,
+            sweeping: Mutex::default(),
+        })
+    }
+
+    /// Where the pipeline is to put what is fetched.
+    pub(crate) fn destination(&self) -> Destination {
+        let mut cache = FileCache::new(self.folder.clone());
+        cache.compression = Compression::None;
+        Destination::FileCache(cache)
+    }
+
+    /// The bytes of `output` as Nix's fetcher wants them: the file for a flat one, else the NAR. None
+    /// when they are not here. May block.
+    pub(crate) fn find(&self, output: &FixedOutput) -> io::Result<Option<Content>> {
+        let existing = match self.destination().lookup(output) {
+            Ok(Some(existing)) if existing.compression == Compression::None => existing,
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let file = match File::open(&existing.nar) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Some(record) = &existing.narinfo {
+            // The record's time is when the content was last asked for. Should it not be settable, the
+            // content only goes earlier.
+            let _ = File::open(record).and_then(|file| file.set_modified(SystemTime::now()));
+        }
+        let nar_size = existing.nar_size;
+        match output.mode {
+            OutputMode::Nar => Ok(Some(Content {
+                file,
+                offset: 0,
+                length: nar_size,
+            })),
+            OutputMode::Flat => contents(file, nar_size),
+        }
+    }
+
+    /// Bytes of all records' files.
+    pub(crate) fn size(&self) -> u64 {
+        let nars: HashMap<PathBuf, u64> = self
+            .records()
+            .into_iter()
+            .map(|record| (record.nar, record.size))
+            .collect();
+        nars.values().sum()
+    }
+
+    /// Removes what was not asked for the longest until the rest fits. May block.
+    pub(crate) fn sweep(&self) {
+        let Ok(_sweeping) = self.sweeping.lock() else {
+            return;
+        };
+        let mut records = self.records();
+        records.sort_by_key(|record| record.used);
+        // Several records may share one file.
+        let mut users: HashMap<PathBuf, usize> = HashMap::new();
+        let mut total = 0;
+        for record in &records {
+            let users = users.entry(record.nar.clone()).or_default();
+            if *users == 0 {
+                total += record.size;
+            }
+            *users += 1;
+        }
+        for record in &records {
+            if total <= self.limit {
+                break;
+            }
+            // The record first, so that none names a file that is gone.
+            if fs::remove_file(&record.path).is_err() {
+                continue;
+            }
+            if let Some(users) = users.get_mut(&record.nar) {
+                *users -= 1;
+                if *users == 0 && fs::remove_file(&record.nar).is_ok() {
+                    total -= record.size;
+                }
+            }
+        }
+        self.remove_orphans(&users);
+    }
+
+    /// Removes old files that no record names.
+    fn remove_orphans(&self, users: &HashMap<PathBuf, usize>) {
+        for path in files(&self.folder.join("nar")) {
+            let is_named = users.get(&path).is_some_and(|users| *users > 0);
+            if !is_named && age(&path).is_some_and(|age| age > ORPHAN_AGE) {
+                // What cannot be removed now is tried again by the next sweep.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn records(&self) -> Vec<Record> {
+        files(&self.folder)
+            .filter(|path| path.extension().is_some_and(|end| end == "narinfo"))
+            .filter_map(|path| self.record(path))
+            .collect()
+    }
+
+    fn record(&self, path: PathBuf) -> Option<Record> {
+        let found = fs::metadata(&path)
+            .ok()
+            .filter(|found| found.len() <= MAX_RECORD)?;
+        let text = NarInfo::parse(&fs::read_to_string(&path).ok()?).ok()?;
+        // Only what this program itself wrote: a plain name in `nar`.
+        let name = text.url.as_str().strip_prefix("nar/")?;
+        if name.contains('/') || name.starts_with('.') {
+            return None;
+        }
+        Some(Record {
+            nar: self.folder.join("nar").join(name),
+            size: text.nar_size,
+            used: found.modified().ok()?,
+            path,
+        })
+    }
+}
+
+/// A record and the file that it names.
+struct Record {
+    path: PathBuf,
+    nar: PathBuf,
+    /// Of the file, in bytes.
+    size: u64,
+    /// When it was last asked for.
+    used: SystemTime,
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    let modified = fs::symlink_metadata(path).ok()?.modified().ok()?;
+    SystemTime::now().duration_since(modified).ok()
+}
+
+/// The contents of the one plain file in a NAR; none when it is no such NAR.
+fn contents(file: File, nar_size: u64) -> io::Result<Option<Content>> {
+    if nar_size < file_size_as_nar(0, false) {
+        return Ok(None);
+    }
+    let mut head = [0; FLAT_OFFSET as usize];
+    file.read_exact_at(&mut head, 0)?;
+    let (tokens, length) = head.split_at(FLAT_HEAD.len());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(length);
+    let length = u64::from_le_bytes(bytes);
+    let is_flat = tokens == FLAT_HEAD && file_size_as_nar(length, false) == nar_size;
+    Ok(is_flat.then_some(Content {
+        file,
+        offset: FLAT_OFFSET,
+        length,
+    }))
+}

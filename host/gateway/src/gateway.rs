@@ -1,0 +1,200 @@
+//! One gateway: what all of its connections share, and the loop that takes them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::accounts::{Accounts, Caller};
+use crate::activity::Activity;
+use crate::cache::Cache;
+use crate::fetches::Fetches;
+use crate::flight::Flights;
+use crate::metrics::Metrics;
+use crate::peers::{Peers, is_loopback};
+use crate::routes::{self, Connection};
+use crate::url::OwnerId;
+
+/// How long a client is kept waiting before it is sent on: less than Nix waits for a silent server, which
+/// is 300 s unless `stalled-download-timeout` says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections at once. Nix opens 25 for each build process.
+const MAX_CONNECTIONS: usize = 512;
+/// How long a client may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest request without a body, in bytes.
+const REQUEST_BYTES: usize = 128 * 1024;
+/// How long answers that are being sent may take once the gateway is to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long nothing is accepted after that failed, as it does when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a gateway is made of.
+pub struct Settings {
+    /// Whose it is.
+    pub id: OwnerId,
+    /// Who may ask for what.
+    pub accounts: Accounts,
+    /// Tells who is at the other end.
+    pub peers: Arc<dyn Peers>,
+    /// Carries fetches out.
+    pub fetches: Arc<dyn Fetches>,
+    /// Keeps what was fetched.
+    pub cache: Cache,
+    /// How many fetches run at once.
+    pub max_fetches: usize,
+    /// How long a client is kept waiting before it is sent on: [`PATIENCE`].
+    pub patience: Duration,
+    /// How long nothing may go on before the gateway ends; none for ever.
+    pub idle_exit: Option<Duration>,
+}
+
+/// Why the gateway ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// Nothing went on for as long as was set.
+    Idle,
+}
+
+/// What all connections share.
+pub(crate) struct Gateway {
+    pub(crate) port: u16,
+    pub(crate) id: OwnerId,
+    pub(crate) accounts: Accounts,
+    peers: Arc<dyn Peers>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) patience: Duration,
+}
+
+impl Gateway {
+    /// Who is at the other end of a connection.
+    pub(crate) async fn caller(&self, connection: &Connection) -> Caller {
+        let (peers, peer, local) = (Arc::clone(&self.peers), connection.peer, connection.local);
+        let uid = tokio::task::spawn_blocking(move || peers.uid(peer, local)).await;
+        self.accounts.caller(uid.ok().flatten())
+    }
+}
+
+/// Serves until `stop` ends or nothing goes on any more. Answers that are being sent then get
+/// some seconds to end; fetches that still run are given up, and leave nothing.
+///
+/// # Errors
+///
+/// When the listener is not on the loopback interface, or is no listener.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<Ended> {
+    let address = listener.local_addr()?;
+    if !is_loopback(address) {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            format!("`{address}` is not on the loopback interface"),
+        ));
+    }
+    let (cache, metrics) = (Arc::new(settings.cache), Arc::new(Metrics::default()));
+    let activity = Arc::new(Activity::new());
+    let flights = Flights::new(
+        settings.fetches,
+        Arc::clone(&cache),
+        Arc::clone(&metrics),
+        Arc::clone(&activity),
+        settings.max_fetches,
+    );
+    let gateway = Arc::new(Gateway {
+        port: address.port(),
+        id: settings.id,
+        accounts: settings.accounts,
+        peers: settings.peers,
+        flights: Arc::new(flights),
+        cache,
+        metrics,
+        activity: Arc::clone(&activity),
+        patience: settings.patience,
+    });
+    let router = routes::router(gateway);
+    let idle = async {
+        match settings.idle_exit {
+            Some(long) => activity.idle(long).await,
+            None => std::future::pending().await,
+        }
+    };
+    let (ending, ended) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            let Ok((stream, peer)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            while connections.try_join_next().is_some() {}
+            let (router, ended) = (router.clone(), ended.clone());
+            connections.spawn(async move {
+                let _place = place;
+                attend(stream, peer, router, ended).await;
+            });
+        }
+    };
+    let why = tokio::select! {
+        () = accepting => Ended::Stopped,
+        () = stop => Ended::Stopped,
+        () = idle => Ended::Idle,
+    };
+    drop(listener);
+    drop(ending);
+    // Those that are left when the time is up end with the set.
+    let _ = tokio::time::timeout(GRACE, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    Ok(why)
+}
+
+/// Answers the requests of one connection until it ends, or until the gateway does.
+async fn attend(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: axum::Router,
+    mut ended: watch::Receiver<()>,
+) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    // Small answers are to leave at once; where that cannot be set, they leave later.
+    let _ = stream.set_nodelay(true);
+    let connection = Arc::new(Connection {
+        peer,
+        local,
+        caller: OnceCell::new(),
+    });
+    let service = TowerToHyperService::new(router.layer(Extension(connection)));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT)
+        .max_buf_size(REQUEST_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
+    // A client that breaks off, or does not speak HTTP, is no concern of anybody else's.
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        _ = ended.changed() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}

@@ -1,0 +1,212 @@
+//! What is answered under which path.
+//!
+//! | path | to whom | answer |
+//! |---|---|---|
+//! | `/v1/fetch/…/content?…` | the owner; builds of a daemon where the rule is `open` | content, or 404 |
+//! | `/v1/wait/ID/N` | the same | content, 404, or on to the next |
+//! | `/metrics` | the owner: counters would tell others how their fetches failed | counters |
+//! | `/healthz` | everybody on this machine | `ok` |
+//! | any other | | 404 |
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use fetchhost_policy::DaemonPeers;
+use http::{StatusCode, Uri};
+use tokio::sync::OnceCell;
+
+use crate::accounts::Caller;
+use crate::answer;
+use crate::flight::{Asked, Flight, Landing};
+use crate::gateway::Gateway;
+use crate::metrics::RequestOutcome;
+use crate::rules;
+use crate::url::FetchUrl;
+
+/// How often a client is sent on to wait: Nix follows ten redirects, and gives up at the next.
+const MOST_WAITS: u32 = 10;
+
+const STRANGER: &str = "this gateway serves its owner and builds of the Nix daemon; \
+    who you are is neither, or cannot be told";
+const NO_DAEMON: &str = "this gateway serves no builds of the Nix daemon; \
+    its owner sees why where 'nix-fetchhost serve' runs";
+const NOTHING: &str = "nothing is here";
+
+/// One connection.
+pub(crate) struct Connection {
+    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) local: std::net::SocketAddr,
+    /// Who is at the other end, when somebody asked.
+    pub(crate) caller: OnceCell<Caller>,
+}
+
+/// The routes of a gateway; each connection adds itself as an extension.
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/v1/fetch/{*rest}", get(fetch))
+        .route("/v1/wait/{id}/{number}", get(wait))
+        .fallback(nothing)
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
+        .with_state(gateway)
+}
+
+/// Refuses what is not to be answered, and finds out who asks.
+async fn admit(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(connection): Extension<Arc<Connection>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let _active = gateway.activity.begin();
+    if let Err(refusal) = rules::admit(&mut request, gateway.port) {
+        gateway.metrics.request(RequestOutcome::Refused);
+        return answer::text(refusal.status, refusal.text);
+    }
+    let caller = connection
+        .caller
+        .get_or_init(|| gateway.caller(&connection))
+        .await;
+    request.extensions_mut().insert(*caller);
+    next.run(request).await
+}
+
+async fn health(State(gateway): State<Arc<Gateway>>) -> Response {
+    gateway.metrics.request(RequestOutcome::Status);
+    answer::text(StatusCode::OK, "ok")
+}
+
+async fn metrics(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    if caller != Caller::Owner {
+        return nothing(State(gateway)).await;
+    }
+    gateway.metrics.request(RequestOutcome::Status);
+    let cache = Arc::clone(&gateway.cache);
+    let size = tokio::task::spawn_blocking(move || cache.size()).await;
+    let text = gateway.metrics.text(size.unwrap_or_default());
+    answer::text(StatusCode::OK, text.trim_end())
+}
+
+async fn nothing(State(gateway): State<Arc<Gateway>>) -> Response {
+    gateway.metrics.request(RequestOutcome::NotFound);
+    answer::text(StatusCode::NOT_FOUND, NOTHING)
+}
+
+async fn fetch(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Response {
+    if let Some(refused) = refused(&gateway, caller) {
+        return refused;
+    }
+    let refuse = |status, text: &str| {
+        gateway.metrics.request(RequestOutcome::Refused);
+        answer::text(status, text)
+    };
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let url = match FetchUrl::parse(target) {
+        Ok(url) => url,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    if url.owner.as_ref().is_some_and(|id| *id != gateway.id) {
+        let text = format!(
+            "`owner` names another user's gateway; this one is {}",
+            gateway.id
+        );
+        return refuse(StatusCode::MISDIRECTED_REQUEST, &text);
+    }
+    match gateway.flights.ask(&url, caller) {
+        Asked::Flying(flight) => attend(&gateway, &flight, caller, 0).await,
+        Asked::Failed(failed) => {
+            gateway.metrics.request(RequestOutcome::Failed);
+            answer::failure(&failed, caller)
+        }
+    }
+}
+
+async fn wait(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Response {
+    if let Some(refused) = refused(&gateway, caller) {
+        return refused;
+    }
+    let asked = uri
+        .path()
+        .strip_prefix("/v1/wait/")
+        .and_then(|rest| rest.split_once('/'))
+        .and_then(|(id, number)| {
+            let waits: u32 = number.parse().ok()?;
+            let is_ours = (1..=MOST_WAITS).contains(&waits) && number == waits.to_string();
+            Some((gateway.flights.waited_for(id)?, waits)).filter(|_| is_ours)
+        });
+    match asked {
+        Some((flight, waits)) => attend(&gateway, &flight, caller, waits).await,
+        None => nothing(State(gateway)).await,
+    }
+}
+
+/// The answer to those to whom no fetches are served.
+fn refused(gateway: &Gateway, caller: Caller) -> Option<Response> {
+    let text = match (caller, gateway.accounts.daemon_peers) {
+        (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open) => return None,
+        (Caller::Daemon, DaemonPeers::Approved | DaemonPeers::None) => NO_DAEMON,
+        (Caller::Stranger, _) => STRANGER,
+    };
+    gateway.metrics.request(RequestOutcome::Refused);
+    Some(answer::text(StatusCode::FORBIDDEN, text))
+}
+
+/// Waits for a fetch, which was waited for `waits` times before, and sends what came of it. Nix gives up
+/// on a server that is silent, so that it is sent on while the fetch goes on; the last time it has to hold.
+async fn attend(
+    gateway: &Arc<Gateway>,
+    flight: &Arc<Flight>,
+    caller: Caller,
+    waits: u32,
+) -> Response {
+    let landing = if waits < MOST_WAITS {
+        match tokio::time::timeout(gateway.patience, flight.landing()).await {
+            Ok(landing) => landing,
+            Err(_) => {
+                gateway.flights.keep(flight);
+                gateway.metrics.request(RequestOutcome::Redirected);
+                return answer::redirect(&format!("/v1/wait/{}/{}", flight.id, waits + 1));
+            }
+        }
+    } else {
+        flight.landing().await
+    };
+    landed(gateway, landing, caller)
+}
+
+fn landed(gateway: &Arc<Gateway>, landing: Option<Landing>, caller: Caller) -> Response {
+    match landing {
+        Some(Ok(content)) => {
+            gateway.metrics.request(RequestOutcome::Served);
+            answer::content(
+                content,
+                Arc::clone(&gateway.metrics),
+                gateway.activity.begin(),
+            )
+        }
+        Some(Err(failed)) => {
+            gateway.metrics.request(RequestOutcome::Failed);
+            answer::failure(&failed, caller)
+        }
+        None => {
+            gateway.metrics.request(RequestOutcome::Failed);
+            answer::text(StatusCode::NOT_FOUND, "the gateway ends")
+        }
+    }
+}
