@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// Fetch into the Nix store, and print a Nix expression for it; for builtins.exec
     #[command(after_help = EXEC_HELP)]
     Exec(ExecArgs),
+    /// Answer Nix's own fetcher over loopback, with what the configuration grants
+    Serve(ServeArgs),
     /// Look at fetchers and the modules that offer them
     #[command(subcommand)]
     Fetcher(FetcherCommand),
@@ -221,6 +223,16 @@ pub(crate) struct ExecArgs {
     pub(crate) hash: String,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Listen here, on the loopback interface [default: 127.0.0.1 and the configured port, or 8459]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// End after this long without requests or fetches, for instance 10m
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
+    pub(crate) idle_exit: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Subcommand)]

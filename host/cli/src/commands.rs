@@ -13,3 +13,4 @@ pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod prefetch;
 pub(crate) mod run;
+pub(crate) mod serve;

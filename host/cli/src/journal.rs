@@ -119,6 +119,14 @@ pub(crate) fn shown(parameters: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// Makes the folder of what is kept for the user alone, if it is not there.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
 /// The file that the records are in.
 pub(crate) struct Journal {
     path: PathBuf,
@@ -137,10 +145,7 @@ impl Journal {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
         if let Some(folder) = self.path.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
+            make_folder(folder)?;
         }
         if fs::metadata(&self.path).is_ok_and(|found| found.len() >= ROTATE_AT) {
             fs::rename(&self.path, self.old())?;

@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod activation;
 mod args;
 mod catalog;
 mod commands;
@@ -21,6 +22,7 @@ mod printer;
 mod progress;
 mod provenance;
 mod report;
+mod serving;
 mod settings;
 mod signals;
 mod trace;
@@ -169,6 +171,7 @@ async fn dispatch(
             commands::prefetch::prefetch(context, selected, args, own()).await
         }
         Command::Exec(args) => commands::exec::exec(context, args).await,
+        Command::Serve(args) => commands::serve::serve(context, args).await,
         Command::Fetcher(FetcherCommand::List { .. }) => {
             commands::fetcher::list::list(context).await
         }

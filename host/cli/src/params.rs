@@ -287,8 +287,9 @@ fn object(text: &str, shown: &str) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// `prefix` is what stands before a parameter's name where it was given.
-fn validate(
+/// Checks parameters against the fetcher's schema. `prefix` is what stands before a parameter's name
+/// where it was given.
+pub(crate) fn validate(
     schema: &Value,
     object: Map<String, Value>,
     prefix: &str,
