@@ -67,6 +67,25 @@ impl Sandbox {
         self
     }
 
+    /// With a cache of its own, in which the built-in modules are compiled already.
+    #[must_use]
+    pub fn own_cache(self) -> Self {
+        let (from, to) = (
+            compile_cache().join("nix-fetchhost/compiled"),
+            self.path("cache-home/nix-fetchhost/compiled"),
+        );
+        for folder in [to.parent().unwrap(), &to] {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(folder).unwrap();
+        }
+        for file in fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+        let cache = self.path("cache-home");
+        self.variable("XDG_CACHE_HOME", cache.to_str().unwrap())
+    }
+
     /// A path in the sandbox.
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {

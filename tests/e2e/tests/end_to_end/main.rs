@@ -6,6 +6,7 @@ mod demo;
 mod exec;
 mod expressions;
 mod flake;
+mod gateway;
 mod gitlab_fetchers;
 mod hostile_modules;
 mod killed;

@@ -1,0 +1,207 @@
+//! Through a daemon: the gateway belongs to one user, and builds arrive as another.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fetchhost_e2e::{Finished, Nix, Sandbox, member_content, private_project, sri};
+use fetchhost_standin::Standin;
+
+use super::serve::{Serve, configuration};
+use super::{member, tree};
+
+const NOBODY: u32 = 65534;
+
+/// A daemon that runs as root, and clients of it that do not.
+struct Daemon<'a> {
+    nix: &'a Nix,
+    child: Child,
+    home: PathBuf,
+}
+
+impl<'a> Daemon<'a> {
+    fn start(nix: &'a Nix) -> Self {
+        let home = nix.path("nobody");
+        fs::create_dir(&home).unwrap();
+        chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+        let mut command = nix.installation.command("nix-daemon");
+        environment(nix, &mut command);
+        command.env("HOME", nix.path("home"));
+        command.env(
+            "NIX_REMOTE",
+            format!("local?root={}", nix.path("").display()),
+        );
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while !nix.path("sock").exists() {
+            assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { nix, child, home }
+    }
+
+    /// Builds as an untrusted user.
+    fn build(&self, expression: &str) -> Finished {
+        let mut command = as_nobody(&self.home);
+        environment(self.nix, &mut command);
+        let folder = self.nix.installation.folder.as_ref();
+        command.arg(folder.map_or_else(|| "nix-build".into(), |folder| folder.join("nix-build")));
+        command.args([
+            "--no-out-link",
+            "--option",
+            "pure-eval",
+            "true",
+            "--expr",
+            expression,
+        ]);
+        let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
+        let remote = format!("unix://{}?root={}", socket.display(), root.display());
+        let output = command
+            .env("HOME", &self.home)
+            .env("TMPDIR", &self.home)
+            .env("NIX_REMOTE", remote)
+            .current_dir(&self.home)
+            .output()
+            .unwrap();
+        Finished::new(&output)
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn environment(nix: &Nix, command: &mut Command) {
+    command
+        .env_clear()
+        .env("PATH", nix.installation.search_path())
+        .env("TMPDIR", nix.path("tmp"))
+        .env("NIX_CONF_DIR", nix.path("conf"))
+        .env("NIX_USER_CONF_FILES", "/dev/null")
+        .env("NIX_PATH", "")
+        .env("NIX_DAEMON_SOCKET_PATH", nix.path("sock"));
+}
+
+/// `setpriv`, to be followed by what an unprivileged user runs.
+fn as_nobody(home: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .arg("--clear-groups")
+        .arg(format!("--reuid={NOBODY}"))
+        .arg(format!("--regid={NOBODY}"))
+        .current_dir(home);
+    command
+}
+
+/// A gateway of the unprivileged user's own.
+fn nobodys_gateway(sandbox: &Sandbox, daemon: &Daemon<'_>, name: &str) -> Serve {
+    // The folder that it was built in need not be open to others.
+    let home = daemon.home.join(name);
+    fs::create_dir(&home).unwrap();
+    let program = home.join("nix-fetchhost");
+    fs::copy(sandbox.command().get_program(), &program).unwrap();
+    for folder in ["config", "cache-home"] {
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(sandbox.path(folder))
+            .arg(home.join(folder))
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    let given = Command::new("chown")
+        .args(["-R", &format!("{NOBODY}:{NOBODY}")])
+        .arg(&home)
+        .status();
+    assert!(given.unwrap().success());
+    let mut command = as_nobody(&home);
+    command
+        .arg(&program)
+        .args(["serve", "--listen", "127.0.0.1:0"]);
+    command.env_clear();
+    for (name, value) in sandbox.command().get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command
+        .env("HOME", &home)
+        .env("TMPDIR", &home)
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env("XDG_CACHE_HOME", home.join("cache-home"));
+    Serve::run(command, &sandbox.path(&format!("{name}.log")))
+}
+
+fn configured(standin: &Standin, rule: &str) -> Sandbox {
+    let rule = format!("[gateway]\ndaemon-peers = \"{rule}\"");
+    Sandbox::new()
+        .own_cache()
+        .configured(&configuration(standin, &rule))
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn is_root(test: &str) -> bool {
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        eprintln!("SKIPPED: {test}: only root can run it");
+    }
+    root
+}
+
+#[test]
+fn an_untrusted_users_builds_are_served_where_the_rule_is_open() {
+    let test = "an_untrusted_users_builds_are_served";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let daemon = Daemon::start(&nix);
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let sandbox = configured(&standin, "open");
+        let serve = nobodys_gateway(&sandbox, &daemon, "open");
+        for fetch in [member(&standin, &hash), tree(&standin)] {
+            let built = daemon.build(&serve.derivation(&fetch)).exits(0);
+            nix.run("nix-store", ["--verify-path", built.stdout.trim_end()])
+                .exits(0);
+        }
+        assert!(serve.said().contains("for a build of the Nix daemon"));
+
+        // What failed is told to nobody but the owner.
+        let wrong = daemon.build(&serve.derivation(&member(&standin, &sri(b"guess"))));
+        assert_ne!(wrong.code, 0);
+        assert!(!wrong.stderr.contains(&hash), "{}", wrong.stderr);
+        let ticket = serve.ticket("`manual.txt` for a build of the Nix daemon failed");
+        assert!(serve.said().contains(&hash), "{}", serve.said());
+        assert!(
+            serve.said().contains(&ticket) && ticket.len() == 10,
+            "{ticket}"
+        );
+    }
+}
+
+#[test]
+fn an_untrusted_users_builds_get_nothing_where_nothing_is_approved() {
+    let test = "an_untrusted_users_builds_get_nothing";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let daemon = Daemon::start(&nix);
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let sandbox = configured(&standin, "approved");
+        let serve = nobodys_gateway(&sandbox, &daemon, "approved");
+        let refused = daemon.build(&serve.derivation(&member(&standin, &hash)));
+        assert_ne!(refused.code, 0);
+        assert!(refused.stderr.contains("403"), "{}", refused.stderr);
+        assert_eq!(standin.requests(), []);
+    }
+}
