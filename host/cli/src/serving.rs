@@ -54,7 +54,7 @@ impl Serving {
 
     async fn job(&self, url: &FetchUrl, selected: &Selected) -> Result<Job, Failure> {
         let description = selected.description()?;
-        let params = params::validate(&description.parameters, url.params.clone())?;
+        let params = params::validate(&description.parameters, url.params.clone(), "")?;
         let output = &url.output;
         let (ruled_mode, _) = description
             .output_for(&params, Some(output.name.clone()))
