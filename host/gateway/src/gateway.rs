@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use crate::accounts::{Accounts, Caller};
@@ -19,14 +19,16 @@ use crate::fetches::Fetches;
 use crate::flight::Flights;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, is_loopback};
-use crate::routes::{self, Connection};
+use crate::routes;
 use crate::url::OwnerId;
 
 /// How long a client is kept waiting before it is sent on: less than Nix waits for a silent server, which
 /// is 300 s unless `stalled-download-timeout` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-/// Connections at once. Nix opens 25 for each build process.
-const MAX_CONNECTIONS: usize = 512;
+/// Connections at once of the owner, and as many of builds of a daemon. Nix opens 25 for each of its processes.
+const MAX_CONNECTIONS: usize = 200;
+/// Connections at once of all others, who are only told that they are not served.
+const MAX_STRANGERS: usize = 16;
 /// How long a client may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest request without a body, in bytes.
@@ -71,6 +73,7 @@ pub(crate) struct Gateway {
     pub(crate) id: OwnerId,
     pub(crate) accounts: Accounts,
     peers: Arc<dyn Peers>,
+    places: Places,
     pub(crate) flights: Arc<Flights>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) metrics: Arc<Metrics>,
@@ -78,10 +81,38 @@ pub(crate) struct Gateway {
     pub(crate) patience: Duration,
 }
 
+/// How many connections there may be at once. Each kind of caller has its own, so that nobody keeps another
+/// waiting by holding them all.
+struct Places {
+    owner: Semaphore,
+    daemon: Semaphore,
+    strangers: Semaphore,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self {
+            owner: Semaphore::new(MAX_CONNECTIONS),
+            daemon: Semaphore::new(MAX_CONNECTIONS),
+            strangers: Semaphore::new(MAX_STRANGERS),
+        }
+    }
+
+    /// A place, if one is free.
+    fn take(&self, caller: Caller) -> Option<SemaphorePermit<'_>> {
+        let places = match caller {
+            Caller::Owner => &self.owner,
+            Caller::Daemon => &self.daemon,
+            Caller::Stranger => &self.strangers,
+        };
+        places.try_acquire().ok()
+    }
+}
+
 impl Gateway {
     /// Who is at the other end of a connection.
-    pub(crate) async fn caller(&self, connection: &Connection) -> Caller {
-        let (peers, peer, local) = (Arc::clone(&self.peers), connection.peer, connection.local);
+    async fn caller(&self, peer: SocketAddr, local: SocketAddr) -> Caller {
+        let peers = Arc::clone(&self.peers);
         let uid = tokio::task::spawn_blocking(move || peers.uid(peer, local)).await;
         self.accounts.caller(uid.ok().flatten())
     }
@@ -119,13 +150,14 @@ pub async fn serve(
         id: settings.id,
         accounts: settings.accounts,
         peers: settings.peers,
+        places: Places::new(),
         flights: Arc::new(flights),
         cache,
         metrics,
         activity: Arc::clone(&activity),
         patience: settings.patience,
     });
-    let router = routes::router(gateway);
+    let router = routes::router(Arc::clone(&gateway));
     let idle = async {
         match settings.idle_exit {
             Some(long) => activity.idle(long).await,
@@ -135,25 +167,18 @@ pub async fn serve(
     let (ending, ended) = watch::channel(());
     let mut connections = JoinSet::new();
     let accepting = async {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
             let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             while connections.try_join_next().is_some() {}
-            let (router, ended) = (router.clone(), ended.clone());
-            connections.spawn(async move {
-                let _place = place;
-                attend(stream, peer, router, ended).await;
-            });
+            let (gateway, router, ended) = (Arc::clone(&gateway), router.clone(), ended.clone());
+            connections.spawn(async move { attend(&gateway, stream, peer, router, ended).await });
         }
     };
     let why = tokio::select! {
-        () = accepting => Ended::Stopped,
+        never = accepting => never,
         () = stop => Ended::Stopped,
         () = idle => Ended::Idle,
     };
@@ -169,6 +194,7 @@ pub async fn serve(
 
 /// Answers the requests of one connection until it ends, or until the gateway does.
 async fn attend(
+    gateway: &Gateway,
     stream: TcpStream,
     peer: SocketAddr,
     router: axum::Router,
@@ -179,12 +205,11 @@ async fn attend(
     };
     // Small answers are to leave at once; where that cannot be set, they leave later.
     let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection {
-        peer,
-        local,
-        caller: OnceCell::new(),
-    });
-    let service = TowerToHyperService::new(router.layer(Extension(connection)));
+    let caller = gateway.caller(peer, local).await;
+    let Some(_place) = gateway.places.take(caller) else {
+        return;
+    };
+    let service = TowerToHyperService::new(router.layer(Extension(caller)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)

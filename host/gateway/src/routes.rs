@@ -17,7 +17,6 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use fetchhost_policy::DaemonPeers;
 use http::{StatusCode, Uri};
-use tokio::sync::OnceCell;
 
 use crate::accounts::Caller;
 use crate::answer;
@@ -36,15 +35,7 @@ const NO_DAEMON: &str = "this gateway serves no builds of the Nix daemon; \
     its owner sees why where 'nix-fetchhost serve' runs";
 const NOTHING: &str = "nothing is here";
 
-/// One connection.
-pub(crate) struct Connection {
-    pub(crate) peer: std::net::SocketAddr,
-    pub(crate) local: std::net::SocketAddr,
-    /// Who is at the other end, when somebody asked.
-    pub(crate) caller: OnceCell<Caller>,
-}
-
-/// The routes of a gateway; each connection adds itself as an extension.
+/// The routes of a gateway; each connection adds its caller as an extension.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/healthz", get(health))
@@ -56,23 +47,13 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-/// Refuses what is not to be answered, and finds out who asks.
-async fn admit(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Refuses what is not to be answered.
+async fn admit(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
     let _active = gateway.activity.begin();
     if let Err(refusal) = rules::admit(&mut request, gateway.port) {
         gateway.metrics.request(RequestOutcome::Refused);
         return answer::text(refusal.status, refusal.text);
     }
-    let caller = connection
-        .caller
-        .get_or_init(|| gateway.caller(&connection))
-        .await;
-    request.extensions_mut().insert(*caller);
     next.run(request).await
 }
 

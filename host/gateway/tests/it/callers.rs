@@ -1,5 +1,8 @@
 //! Who gets what, and who learns what.
 
+use std::net::TcpStream;
+use std::time::Duration;
+
 use fetchhost_policy::DaemonPeers;
 use serde_json::json;
 
@@ -41,6 +44,23 @@ fn builds_of_a_daemon_get_nothing_unless_the_rule_is_open() {
         world.becomes(BUILD_USER);
         assert_eq!(world.fetch(&url), before, "what is at hand is no exception");
     }
+}
+
+#[test]
+fn strangers_who_hold_connections_keep_nobody_waiting() {
+    let world = World::new();
+    world.becomes(1000);
+    let held: Vec<_> = (0..40).map(|_| world.connect()).collect();
+    // Those beyond what strangers may hold are closed without an answer.
+    let is_closed = |stream: &TcpStream| {
+        let patience = Duration::from_millis(100);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        stream.peek(&mut [0]).is_ok_and(|bytes| bytes == 0)
+    };
+    let number = held.iter().filter(|stream| is_closed(stream)).count();
+    assert_eq!(number, 40 - 16);
+    world.becomes(OWNER);
+    assert_eq!(world.fetch(&flat("content", json!({}))).text(), "content");
 }
 
 /// An answer whose ticket is taken out.
