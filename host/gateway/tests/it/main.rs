@@ -5,5 +5,6 @@ mod cache;
 mod callers;
 mod clients;
 mod fetching;
+mod nix;
 mod url;
 mod world;
