@@ -154,9 +154,11 @@ impl Fetching {
             parameters: params,
             origins: effective
                 .into_iter()
-                .chain(consent.into_iter().flat_map(|consent| {
-                    consent.typed_origins.into_iter().chain(consent.allow)
-                }))
+                .chain(
+                    consent
+                        .into_iter()
+                        .flat_map(|consent| consent.typed_origins.into_iter().chain(consent.allow)),
+                )
                 .fold(Vec::new(), |mut once, origin| {
                     if !once.contains(&origin) {
                         once.push(origin);

@@ -21,10 +21,10 @@ use crate::catalog::{self, Selected};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
-use crate::journal::{self, Journal, Record};
+use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::printer::Printer;
-use crate::report::ResultReport;
+use crate::report::{ContactReport, ResultReport, hex};
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
@@ -127,7 +127,9 @@ impl Fetches for Serving {
                 }) as Box<dyn Fetch>),
                 Err(failure) => {
                     let (recorder, url) = (self.recorder.clone(), url.clone());
-                    Err(Box::new(move || recorder.failed(&url, caller, failure, None)) as Unfit)
+                    Err(Box::new(move || {
+                        recorder.failed(&url, caller, Done::default(), failure, None)
+                    }) as Unfit)
                 }
             }
         })
@@ -139,7 +141,8 @@ impl Fetches for Serving {
             kind: "gateway",
             ..Failure::usage(reason)
         };
-        self.recorder.failed(url, caller, failure, None)
+        self.recorder
+            .failed(url, caller, Done::default(), failure, None)
     }
 }
 
@@ -199,7 +202,13 @@ impl Fetch for Served {
             job.destinations = vec![into];
             let client = job.client.clone();
             let ended = fetchhost_pipeline::run(job).await;
-            let fail = |failure, got| Err(recorder.failed(&url, caller, failure, got));
+            let done = Done {
+                module: selected.id.to_string(),
+                module_digest: hex(&selected.module.digest()),
+                contacts: client.journal().iter().map(ContactReport::new).collect(),
+            };
+            let fail =
+                |failure, got| Err(recorder.failed(&url, caller, done.clone(), failure, got));
             let outcome = match ended {
                 Ok(outcome) => outcome,
                 Err(error) => {
@@ -226,7 +235,7 @@ impl Fetch for Served {
                     None,
                 ),
                 None => {
-                    recorder.fetched(&url, caller, &outcome, &report);
+                    recorder.fetched(&url, caller, done, &outcome, &report);
                     Ok(())
                 }
             }
@@ -242,8 +251,15 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn fetched(&self, url: &FetchUrl, caller: Caller, outcome: &Outcome, report: &ResultReport) {
-        let ticket = self.record(url, Ok(report));
+    fn fetched(
+        &self,
+        url: &FetchUrl,
+        caller: Caller,
+        done: Done,
+        outcome: &Outcome,
+        report: &ResultReport,
+    ) {
+        let ticket = self.record(url, done, Ok(report));
         let size = outcome
             .verified
             .as_ref()
@@ -259,6 +275,7 @@ impl Recorder {
         &self,
         url: &FetchUrl,
         caller: Caller,
+        done: Done,
         failure: Failure,
         got: Option<Hash>,
     ) -> Failed {
@@ -268,7 +285,7 @@ impl Recorder {
             hint: failure.hint.as_deref().map(escaped),
             ..failure
         };
-        let ticket = self.record(url, Err(&failure));
+        let ticket = self.record(url, done, Err(&failure));
         let reason = match &failure.hint {
             Some(hint) => format!("{}\n\nhint: {hint}", failure.message),
             None => failure.message,
@@ -293,9 +310,9 @@ impl Recorder {
     }
 
     /// Appends a record, and returns the ticket that names it.
-    fn record(&self, url: &FetchUrl, ended: Result<&ResultReport, &Failure>) -> String {
+    fn record(&self, url: &FetchUrl, done: Done, ended: Result<&ResultReport, &Failure>) -> String {
         let ticket = journal::ticket().unwrap_or_default();
-        let record = Record::new(ticket.clone(), &url.fetcher, &url.params, ended);
+        let record = Record::new(ticket.clone(), &url.fetcher, &url.params, done, ended);
         if let Err(error) = Journal::new(&self.state).append(&record) {
             self.printer
                 .warning(&format!("this fetch was not recorded: {error}"));
