@@ -35,5 +35,5 @@ pub use accounts::{AccountFiles, Accounts, Caller};
 pub use cache::Cache;
 pub use fetches::{Failed, Fetch, Fetches, Unfit};
 pub use gateway::{Ended, PATIENCE, Settings, serve};
-pub use peers::{Peers, ProcNet, is_loopback};
+pub use peers::{Kernel, Peers, is_loopback};
 pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};

@@ -4,7 +4,8 @@
 //! owner may have, or hides who he is: by closing his end at once, so that the kernel no longer knows.
 //!
 //! **The rule.** The kernel's table of connections says whose socket the other end is. A row counts only
-//! while that end is open and connected to ours; without such a row nobody is answered.
+//! while that end is open and connected to ours; without such a row nobody is answered. The kernel is asked for
+//! the one row by netlink, and where it does not answer, the table is read.
 //!
 //! | row of `/proc/net/tcp`, `/proc/net/tcp6` | |
 //! |---|---|
@@ -12,6 +13,8 @@
 //! | the same in another state, or without an inode (uid 0 is shown for what nobody holds) | unknown |
 //! | an IPv4 peer in `tcp6` as `::ffff:127.0.0.1` | its uid |
 //! | no row, or no `/proc` | unknown |
+
+mod diag;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -21,17 +24,21 @@ pub trait Peers: Send + Sync + 'static {
     fn uid(&self, peer: SocketAddr, local: SocketAddr) -> Option<u32>;
 }
 
-/// What the kernel's tables say.
+/// What the kernel says.
 #[derive(Debug, Default)]
-pub struct ProcNet;
+pub struct Kernel;
 
-impl Peers for ProcNet {
+impl Peers for Kernel {
     fn uid(&self, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
-        ["/proc/net/tcp", "/proc/net/tcp6"]
-            .iter()
-            .filter_map(|table| std::fs::read_to_string(table).ok())
-            .find_map(|table| find(&table, peer, local))
+        diag::uid(peer, local).unwrap_or_else(|_| in_tables(peer, local))
     }
+}
+
+fn in_tables(peer: SocketAddr, local: SocketAddr) -> Option<u32> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .find_map(|table| find(&table, peer, local))
 }
 
 /// An established connection.
@@ -127,19 +134,41 @@ mod tests {
 
     #[test]
     fn the_kernel_knows_who_we_are() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else {
+        let me = Some(rustix::process::geteuid().as_raw());
+        let known = |peer, local| {
+            let tables = in_tables(peer, local);
+            match diag::uid(peer, local) {
+                Ok(asked) => assert_eq!(asked, tables),
+                Err(error) => panic!("this kernel is not asked: {error}"),
+            }
+            assert_eq!(Kernel.uid(peer, local), tables);
+            tables
+        };
+        for (listen, connect) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("[::1]:0", "::1"),
+            // An end that is IPv6 to its holder, and IPv4 on the wire.
+            ("[::]:0", "127.0.0.1"),
+            ("127.0.0.1:0", "::ffff:127.0.0.1"),
+        ] {
+            let Ok(listener) = TcpListener::bind(listen) else {
                 continue;
             };
-            let local = listener.local_addr().unwrap();
-            let client = TcpStream::connect(local).unwrap();
-            let peer = client.local_addr().unwrap();
-            let (_served, _) = listener.accept().unwrap();
-            let me = rustix::process::geteuid().as_raw();
-            assert_eq!(ProcNet.uid(peer, local), Some(me), "{address}");
+            let port = listener.local_addr().unwrap().port();
+            let to = SocketAddr::new(connect.parse().unwrap(), port);
+            let client = TcpStream::connect(to).unwrap();
+            let (served, peer) = listener.accept().unwrap();
+            let local = served.local_addr().unwrap();
+            assert_eq!(known(peer, local), me, "{listen} {connect}");
+            assert_eq!(known(local, peer), me, "our own end");
+            let mut other = peer;
+            other.set_port(1);
+            assert_eq!(known(other, local), None, "nobody's");
             drop(client);
             // Whatever the kernel shows for an end that nobody holds, it is not taken for somebody.
-            assert_eq!(ProcNet.uid(peer, local), None, "{address}");
+            assert_eq!(known(peer, local), None, "{listen} {connect}");
+            drop(served);
+            assert_eq!(known(peer, local), None, "{listen} {connect}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Cache, Ended, OwnerId, PATIENCE, ProcNet, Settings,
+    AccountFiles, Accounts, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
 };
 use fetchhost_policy::DaemonPeers;
 use tokio::net::TcpListener;
@@ -69,7 +69,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
     let settings = Settings {
         id,
         accounts,
-        peers: Arc::new(ProcNet),
+        peers: Arc::new(Kernel),
         fetches: Arc::new(Serving::new(context, state)?),
         cache,
         max_fetches: config.max_fetches.unwrap_or(DEFAULT_MAX_FETCHES).into(),
