@@ -1,9 +1,9 @@
 //! `nix-fetchhost serve`, asked by real Nix: ordinary fixed-output derivations, in pure evaluation and with
 //! the sandbox on.
 
-mod daemon;
 mod process;
 mod serve;
+mod users;
 
 use std::fs;
 

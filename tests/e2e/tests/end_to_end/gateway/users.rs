@@ -1,4 +1,4 @@
-//! Through a daemon: the gateway belongs to one user, and builds arrive as another.
+//! Users: the gateway belongs to one that is not root; builds are his own, or arrive through a daemon.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -23,9 +23,7 @@ struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn start(nix: &'a Nix) -> Self {
-        let home = nix.path("nobody");
-        fs::create_dir(&home).unwrap();
-        chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+        let home = nobodys_home(nix);
         let mut command = nix.installation.command("nix-daemon");
         environment(nix, &mut command);
         command.env("HOME", nix.path("home"));
@@ -49,29 +47,35 @@ impl<'a> Daemon<'a> {
 
     /// Builds as an untrusted user.
     fn build(&self, expression: &str) -> Finished {
-        let mut command = as_nobody(&self.home);
-        environment(self.nix, &mut command);
-        let folder = self.nix.installation.folder.as_ref();
-        command.arg(folder.map_or_else(|| "nix-build".into(), |folder| folder.join("nix-build")));
-        command.args([
-            "--no-out-link",
-            "--option",
-            "pure-eval",
-            "true",
-            "--expr",
-            expression,
-        ]);
         let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
         let remote = format!("unix://{}?root={}", socket.display(), root.display());
-        let output = command
-            .env("HOME", &self.home)
-            .env("TMPDIR", &self.home)
-            .env("NIX_REMOTE", remote)
-            .current_dir(&self.home)
-            .output()
-            .unwrap();
-        Finished::new(&output)
+        build(self.nix, &self.home, &remote, expression)
     }
+}
+
+/// Builds as an unprivileged user.
+fn build(nix: &Nix, home: &Path, remote: &str, expression: &str) -> Finished {
+    let mut command = as_nobody(home);
+    environment(nix, &mut command);
+    let folder = nix.installation.folder.as_ref();
+    command.arg(folder.map_or_else(|| "nix-build".into(), |folder| folder.join("nix-build")));
+    command.args(["--no-out-link", "--option", "pure-eval", "true"]);
+    command.args(["--option", "sandbox", "true", "--expr", expression]);
+    let output = command
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .env("NIX_REMOTE", remote)
+        .output()
+        .unwrap();
+    Finished::new(&output)
+}
+
+/// A folder of the unprivileged user's own.
+fn nobodys_home(nix: &Nix) -> PathBuf {
+    let home = nix.path("nobody");
+    fs::create_dir(&home).unwrap();
+    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    home
 }
 
 impl Drop for Daemon<'_> {
@@ -104,9 +108,9 @@ fn as_nobody(home: &Path) -> Command {
 }
 
 /// A gateway of the unprivileged user's own.
-fn nobodys_gateway(sandbox: &Sandbox, daemon: &Daemon<'_>, name: &str) -> Serve {
+fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
     // The folder that it was built in need not be open to others.
-    let home = daemon.home.join(name);
+    let home = home.join(name);
     fs::create_dir(&home).unwrap();
     let program = home.join("nix-fetchhost");
     fs::copy(sandbox.command().get_program(), &program).unwrap();
@@ -166,7 +170,7 @@ fn an_untrusted_users_builds_are_served_where_the_rule_is_open() {
         let standin = private_project();
         let hash = sri(member_content().as_bytes());
         let sandbox = configured(&standin, "open");
-        let serve = nobodys_gateway(&sandbox, &daemon, "open");
+        let serve = nobodys_gateway(&sandbox, &daemon.home, "open");
         for fetch in [member(&standin, &hash), tree(&standin)] {
             let built = daemon.build(&serve.derivation(&fetch)).exits(0);
             nix.run("nix-store", ["--verify-path", built.stdout.trim_end()])
@@ -198,10 +202,33 @@ fn an_untrusted_users_builds_get_nothing_where_nothing_is_approved() {
         let standin = private_project();
         let hash = sri(member_content().as_bytes());
         let sandbox = configured(&standin, "approved");
-        let serve = nobodys_gateway(&sandbox, &daemon, "approved");
+        let serve = nobodys_gateway(&sandbox, &daemon.home, "approved");
         let refused = daemon.build(&serve.derivation(&member(&standin, &hash)));
         assert_ne!(refused.code, 0);
         assert!(refused.stderr.contains("403"), "{}", refused.stderr);
         assert_eq!(standin.requests(), []);
+    }
+}
+
+#[test]
+fn an_unprivileged_users_own_builds_are_served_whatever_the_rule_is() {
+    let test = "an_unprivileged_users_own_builds_are_served";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let home = nobodys_home(&nix);
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let sandbox = configured(&standin, "none");
+        let serve = nobodys_gateway(&sandbox, &home, "own");
+        let remote = format!("local?root={}", home.join("root").display());
+        let expression = serve.derivation(&member(&standin, &hash));
+        build(&nix, &home, &remote, &expression).exits(0);
+        assert!(serve.said().contains("for you fetched"), "{}", serve.said());
+
+        // Root is another user, whose builds are those of a daemon.
+        let refused = nix.run("nix-build", ["--no-out-link", "--expr", &expression]);
+        assert_ne!(refused.code, 0, "{}", nix.installation.version);
     }
 }
