@@ -5,11 +5,13 @@
 //!
 //! **The rule.** For builds of a daemon, what failed fails again without a fetch:
 //!
-//! | | for |
+//! | what | for |
 //! |---|---|
-//! | these parameters, with any hash but the one that the content had | 5 min after a mismatch |
-//! | this very fetch | 30 s after another failure |
+//! | these parameters, whatever the reason was, with any hash but the one that the content had | a minute |
 //! | anything that is not at hand | while 60 fetches for such builds failed within a minute |
+//!
+//! Every reason counts alike: were a wrong hash remembered in another way than missing content, asking
+//! twice would tell whether there is content.
 //!
 //! The owner is never held up: what he asks for is tried.
 
@@ -22,8 +24,7 @@ use serde_json::Value;
 use crate::fetches::Failed;
 use crate::url::FetchUrl;
 
-const MISMATCH: Duration = Duration::from_secs(5 * 60);
-const OTHER: Duration = Duration::from_secs(30);
+const REMEMBERED: Duration = Duration::from_secs(60);
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 const RATE: usize = 60;
 /// Failures that are remembered at once.
@@ -58,8 +59,7 @@ impl Question {
 /// The failures of late.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    mismatches: HashMap<Question, (Instant, Failed)>,
-    others: HashMap<String, (Instant, Failed)>,
+    answers: HashMap<Question, (Instant, Failed)>,
     /// When fetches for builds of a daemon failed, the latest last.
     recent: VecDeque<Instant>,
     /// The record of having held up somebody in this window.
@@ -69,17 +69,9 @@ pub(crate) struct Failures {
 impl Failures {
     /// The failure that this fetch would end with, as far as one remembers.
     pub(crate) fn known(&self, url: &FetchUrl, now: Instant) -> Option<Failed> {
-        let mismatch = self
-            .mismatches
-            .get(&Question::of(url))
-            .filter(|(at, failed)| {
-                now - *at < MISMATCH && failed.got.as_ref() != Some(&url.output.hash)
-            });
-        let other = self
-            .others
-            .get(&url.to_string())
-            .filter(|(at, _)| now - *at < OTHER);
-        mismatch.or(other).map(|(_, failed)| failed.clone())
+        let (at, failed) = self.answers.get(&Question::of(url))?;
+        let is_right = failed.got.as_ref() == Some(&url.output.hash);
+        (now - *at < REMEMBERED && !is_right).then(|| failed.clone())
     }
 
     /// Whether so much failed of late that no more is tried for builds of a daemon; with the record of
@@ -118,11 +110,7 @@ impl Failures {
         now: Instant,
     ) {
         let entry = (now, failed.clone());
-        if failed.got.is_some() {
-            insert(&mut self.mismatches, Question::of(url), entry);
-        } else {
-            insert(&mut self.others, url.to_string(), entry);
-        }
+        insert(&mut self.answers, Question::of(url), entry);
         if !is_owners {
             if self.recent.len() >= RATE {
                 self.recent.pop_front();
@@ -176,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_mismatch_only_the_right_hash_is_tried() {
+    fn only_the_right_hash_is_tried_again() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         failures.remember(&url("a", 1), &failed(Some(9)), false, now);
         assert!(failures.known(&url("a", 1), now).is_some());
@@ -185,16 +173,15 @@ mod tests {
         let mut other = url("a", 1);
         other.params.clear();
         assert!(failures.known(&other, now).is_none(), "other parameters");
-        assert!(failures.known(&url("a", 1), now + MISMATCH).is_none());
+        assert!(failures.known(&url("a", 1), now + REMEMBERED).is_none());
     }
 
     #[test]
-    fn another_failure_holds_for_this_fetch_and_a_short_while() {
+    fn another_failure_is_remembered_in_the_same_way() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         failures.remember(&url("a", 1), &failed(None), false, now);
-        assert!(failures.known(&url("a", 1), now).is_some());
-        assert!(failures.known(&url("a", 2), now).is_none());
-        assert!(failures.known(&url("a", 1), now + OTHER).is_none());
+        assert!(failures.known(&url("b", 2), now).is_some());
+        assert!(failures.known(&url("a", 1), now + REMEMBERED).is_none());
     }
 
     #[test]
@@ -217,14 +204,18 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let (mut failures, now) = (Failures::default(), Instant::now());
+        let asked = |number: u64| {
+            let mut url = url("a", 1);
+            url.params.insert("p".to_owned(), number.into());
+            url
+        };
         for number in 0..MAX_REMEMBERED as u64 + 10 {
             let at = now + Duration::from_millis(number);
-            failures.remember(&url(&format!("n{number}"), 1), &failed(None), false, at);
+            failures.remember(&asked(number), &failed(None), false, at);
         }
-        assert_eq!(failures.others.len(), MAX_REMEMBERED);
-        assert!(
-            failures.known(&url("n0", 1), now).is_none(),
-            "the oldest went"
-        );
+        assert_eq!(failures.answers.len(), MAX_REMEMBERED);
+        assert!(failures.known(&asked(0), now).is_none(), "the oldest went");
+        let latest = MAX_REMEMBERED as u64 + 9;
+        assert!(failures.known(&asked(latest), now).is_some());
     }
 }

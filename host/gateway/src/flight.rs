@@ -108,12 +108,6 @@ impl Flights {
         if let Some(flight) = table.flying.get(&key) {
             return Asked::Flying(Arc::clone(flight));
         }
-        if caller != Caller::Owner
-            && let Some(failed) = table.failures.known(url, now)
-        {
-            add(&self.metrics.remembered_failures, 1);
-            return Asked::Failed(failed);
-        }
         if table.flying.len() >= MAX_QUEUED {
             drop(table);
             let reason = format!("{MAX_QUEUED} other fetches wait for their turn");
@@ -229,16 +223,25 @@ impl Flights {
         drop(tokio::task::spawn_blocking(move || cache.sweep()));
     }
 
-    /// Fails when too much failed of late, for anybody but the owner.
+    /// Fails what is known to fail, and everything when too much failed of late, for anybody but the
+    /// owner.
     fn hold_up(&self, url: &FetchUrl, caller: Caller) -> Result<(), Failed> {
         if caller == Caller::Owner {
             return Ok(());
         }
         let now = Instant::now();
-        match lock(&self.table).failures.is_too_much(now) {
+        let mut table = lock(&self.table);
+        let known = table.failures.known(url, now);
+        match known.map_or_else(
+            || table.failures.is_too_much(now),
+            |known| Some(Some(known)),
+        ) {
             None => return Ok(()),
-            Some(Some(failed)) => return Err(failed),
-            Some(None) => {}
+            Some(Some(failed)) => {
+                add(&self.metrics.remembered_failures, 1);
+                return Err(failed);
+            }
+            Some(None) => drop(table),
         }
         let failed = self.fetches.fail(url, caller, TOO_MANY);
         lock(&self.table).failures.held_up(failed.clone(), now);

@@ -137,6 +137,47 @@ fn guessing_hashes_costs_upstream_one_fetch() {
 }
 
 #[test]
+fn asking_twice_does_not_tell_whether_there_is_content() {
+    let world = World::new();
+    world.becomes(BUILD_USER);
+    let there = flat("the true content", json!({}));
+    let missing = flat("x", json!({ "fail": "upstream answered 404" }));
+    let unfit = flat("x", json!({ "unfit": "not granted" }));
+    let mut tickets = Vec::new();
+    for url in [there, missing, unfit] {
+        let guess = |text: &str, name: &str| {
+            let mut url = url.clone();
+            url.output.hash = sha256(text.as_bytes());
+            url.output.name = name.parse().unwrap();
+            world.fetch(&url)
+        };
+        let first = guess("1", "a");
+        for (text, name) in [("1", "a"), ("2", "a"), ("3", "b")] {
+            assert_eq!(guess(text, name), first);
+        }
+        tickets.push(first.text().to_owned());
+    }
+    tickets.dedup();
+    assert_eq!(tickets.len(), 3);
+}
+
+#[test]
+fn what_is_at_hand_is_served_although_it_would_fail_now() {
+    let world = World::new();
+    world.becomes(BUILD_USER);
+    let url = flat("content", json!({}));
+    assert_eq!(world.fetch(&url).text(), "content");
+    let mut wrong = url.clone();
+    wrong.output.hash = sha256(b"guess");
+    let mut right_elsewhere = url.clone();
+    right_elsewhere.output.name = "other".parse().unwrap();
+    assert_eq!(world.fetch(&wrong).status, 404);
+    assert_eq!(world.fetch(&url).text(), "content");
+    assert_eq!(world.fetch(&right_elsewhere).text(), "content");
+    assert_eq!(world.runs(), 3);
+}
+
+#[test]
 fn control_characters_of_others_reach_no_terminal() {
     let world = World::new();
     let answer = world.fetch(&flat(
