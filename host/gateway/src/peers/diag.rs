@@ -133,3 +133,58 @@ fn read(answer: &[u8], ends: &[[u8; ENDS_BYTES]]) -> Result<Option<u32>> {
     let is_held = word(INODE)? != 0;
     Ok((is_it && is_held).then_some(word(UID)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer about the connection from port 50000 to port 8459 on 127.0.0.1.
+    fn answer(state: u8, inode: u32) -> (Vec<u8>, [[u8; ENDS_BYTES]; 1]) {
+        let at = |text: &str| text.parse().unwrap();
+        let ends = ends(at("127.0.0.1:50000"), at("127.0.0.1:8459"));
+        let mut bytes = vec![0; ANSWER_BYTES];
+        bytes[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+        bytes[STATE] = state;
+        bytes[ENDS..][..ENDS_BYTES].copy_from_slice(&ends);
+        bytes[UID..][..4].copy_from_slice(&1000_u32.to_ne_bytes());
+        bytes[INODE..][..4].copy_from_slice(&inode.to_ne_bytes());
+        (bytes, [ends])
+    }
+
+    #[test]
+    fn only_an_open_end_of_this_connection_is_somebodys() {
+        let (right, ends) = answer(ESTABLISHED, 7);
+        assert_eq!(read(&right, &ends), Ok(Some(1000)));
+        let (closing, _) = answer(5, 7);
+        assert_eq!(read(&closing, &ends), Ok(None));
+        let (orphan, _) = answer(ESTABLISHED, 0);
+        assert_eq!(read(&orphan, &ends), Ok(None));
+        // Who listens at the port answers for connections that are not there.
+        let mut listener = right.clone();
+        listener[STATE] = 10;
+        listener[ENDS + 2..ENDS + 4].fill(0);
+        assert_eq!(read(&listener, &ends), Ok(None));
+        let mut other = right;
+        other[ENDS] ^= 1;
+        assert_eq!(read(&other, &ends), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_an_error() {
+        let (right, ends) = answer(ESTABLISHED, 7);
+        for length in 0..right.len() {
+            assert!(read(&right[..length], &ends).is_err(), "{length}");
+        }
+        let mut unknown = right.clone();
+        unknown[4] ^= 0xff;
+        assert!(read(&unknown, &ends).is_err());
+        let refused = |code: i32| {
+            let mut bytes = vec![0; 36];
+            bytes[4..6].copy_from_slice(&ERROR.to_ne_bytes());
+            bytes[HEADER..][..4].copy_from_slice(&(-code).to_ne_bytes());
+            read(&bytes, &ends)
+        };
+        assert_eq!(refused(Errno::NOENT.raw_os_error()), Ok(None));
+        assert_eq!(refused(Errno::PERM.raw_os_error()), Err(Errno::PERM));
+    }
+}
