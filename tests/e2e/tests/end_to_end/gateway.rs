@@ -8,8 +8,8 @@ mod users;
 use std::fs;
 
 use fetchhost_e2e::{
-    CommandLine, Finished, Nix, Sandbox, Secret, TOKEN, TREE_HASH, member_content, private_project,
-    sri,
+    CommandLine, Finished, Nix, Sandbox, Secret, TOKEN, TREE_HASH, member_content, nix_string,
+    private_project, sri, workspace,
 };
 use fetchhost_standin::{Standin, sample};
 use serde_json::json;
@@ -71,6 +71,20 @@ fn build(nix: &Nix, expression: &str) -> Finished {
     nix.run("nix-build", arguments)
 }
 
+/// Builds what reads a file by its path, which pure evaluation allows within a flake only.
+#[track_caller]
+fn build_impurely(nix: &Nix, expression: &str) -> Finished {
+    let arguments = [
+        "--no-out-link",
+        "--option",
+        "sandbox",
+        "true",
+        "--expr",
+        expression,
+    ];
+    nix.run("nix-build", arguments)
+}
+
 /// A sandbox whose configuration grants the stand-in.
 fn granted(standin: &Standin) -> Sandbox {
     Sandbox::new()
@@ -115,6 +129,46 @@ fn a_file_and_a_tree_are_built_and_fetched_once_for_all() {
         serve.said()
     );
     assert!(path.trim_end().ends_with("-source"));
+}
+
+#[test]
+fn the_functions_for_nix_users_ask_the_gateway() {
+    let standin = private_project();
+    let sandbox = granted(&standin);
+    let serve = Serve::start(&sandbox);
+    let functions = workspace().join("nix/fetchhost.nix");
+    let job = format!(
+        "url = {}; project = {}; job-id = {};",
+        nix_string(&standin.url()),
+        nix_string(sample::PROJECT),
+        sample::JOB_ID
+    );
+    let hash = sri(member_content().as_bytes());
+    for nix in Nix::all("the_functions_for_nix_users_ask_the_gateway") {
+        let fetch = |arguments: &str| {
+            let port = serve.address.port();
+            let expression = format!(
+                "(import {} {{ port = {port}; }}).fetchGitLabArtifact {{ {job} {arguments} }}",
+                functions.display()
+            );
+            build_impurely(&nix, &expression)
+                .exits(0)
+                .stdout
+                .trim_end()
+                .to_owned()
+        };
+        let file = fetch(&format!(
+            "path = {}; hash = \"{hash}\";",
+            nix_string(sample::MEMBER)
+        ));
+        assert!(file.ends_with("-manual.txt"), "{file}");
+        assert_eq!(
+            fs::read_to_string(nix.physical(&file)).unwrap(),
+            member_content()
+        );
+        let tree = fetch(&format!("hash = \"{TREE_HASH}\";"));
+        nix.run("nix-store", ["--verify-path", &tree]).exits(0);
+    }
 }
 
 #[test]
