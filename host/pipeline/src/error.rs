@@ -72,6 +72,10 @@ pub enum Error {
     Commit {
         /// One line for each failed destination.
         failed: Vec<String>,
+        /// What to do about them.
+        hint: Option<String>,
+        /// Whether all of that is in what the user wrote.
+        is_configuration: bool,
     },
     /// What a destination has as this output is something else.
     #[error("what `{}` holds is damaged: {problem}", holder.label())]
@@ -147,6 +151,10 @@ impl Error {
             Self::TreeIsNotFlat | Self::ExecutableTree => Category::Usage,
             Self::HashMismatch { .. } => Category::HashMismatch,
             Self::Sink(error) if error.is_configuration() => Category::Usage,
+            Self::Commit {
+                is_configuration: true,
+                ..
+            } => Category::Usage,
             Self::Sink(_) | Self::Commit { .. } | Self::Damaged { .. } => Category::Sink,
         }
     }
@@ -212,7 +220,8 @@ impl Error {
                 }
                 .to_owned(),
             ),
-            Self::NotMeasured(_) | Self::Commit { .. } | Self::Thread(_) => None,
+            Self::Commit { hint, .. } => hint.clone(),
+            Self::NotMeasured(_) | Self::Thread(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use fetchhost_artifact::Verified;
 use fetchhost_engine::Module;
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
 use fetchhost_policy::{Broker, Limits};
-use fetchhost_sinks::{Committed, Destination, Existing, Incoming};
+use fetchhost_sinks::{Committed, Destination, Existing, Incoming, SinkError};
 use fetchhost_transport::Client;
 
 use crate::{Error, Observer};
@@ -105,7 +105,7 @@ pub enum SinkStatus {
     /// It holds the output now.
     Done(Committed),
     /// It does not hold the output.
-    Failed(fetchhost_sinks::SinkError),
+    Failed(SinkError),
 }
 
 /// What came of a fetch.
@@ -121,14 +121,60 @@ pub struct Outcome {
 impl Outcome {
     /// Why the run failed although it came to its end: destinations that do not hold the output.
     pub fn failure(&self) -> Option<Error> {
-        let failed: Vec<String> = self
+        let failed: Vec<&SinkError> = self
             .sinks
             .iter()
             .filter_map(|report| match &report.status {
-                SinkStatus::Failed(error) => Some(error.to_string()),
+                SinkStatus::Failed(error) => Some(error),
                 _ => None,
             })
             .collect();
-        (!failed.is_empty()).then_some(Error::Commit { failed })
+        let mut hints: Vec<String> = failed.iter().filter_map(|error| error.hint()).collect();
+        hints.dedup();
+        (!failed.is_empty()).then(|| Error::Commit {
+            failed: failed.iter().map(ToString::to_string).collect(),
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
+            is_configuration: failed.iter().all(|error| error.is_configuration()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fetchhost_sinks::{Step, StoreError};
+
+    use super::*;
+    use crate::Category;
+
+    fn outcome(failed: impl IntoIterator<Item = StoreError>) -> Outcome {
+        let report = |source| SinkReport {
+            label: "store".to_owned(),
+            status: SinkStatus::Failed(SinkError::Store {
+                label: "store".to_owned(),
+                source: Box::new(source),
+            }),
+        };
+        Outcome {
+            output: FixedOutput {
+                name: "x".parse().unwrap(),
+                mode: OutputMode::Nar,
+                hash: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            },
+            verified: None,
+            sinks: failed.into_iter().map(report).collect(),
+        }
+    }
+
+    #[test]
+    fn a_failed_commit_says_what_to_do_and_whose_fault_it_is() {
+        let occupied = || StoreError::Occupied { path: "/r".into() };
+        let closed = StoreError::Closed { step: Step::Adding };
+        let error = outcome([occupied()]).failure().unwrap();
+        assert_eq!(error.category(), Category::Usage);
+        assert!(error.hint().unwrap().contains("--gc-root"));
+        let error = outcome([occupied(), closed]).failure().unwrap();
+        assert_eq!(error.category(), Category::Sink);
+        assert!(error.hint().unwrap().contains("--gc-root"));
+        assert!(outcome([]).failure().is_none());
     }
 }
