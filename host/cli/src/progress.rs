@@ -196,6 +196,14 @@ impl Observer for Progress {
         }
     }
 
+    fn warning(&self, text: &str) {
+        let print = || self.printer.warning(text);
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Lines(_) => print(),
+        }
+    }
+
     fn log(&self, line: &LogLine) {
         let print = || match line.level {
             LogLevel::Warn => self

@@ -13,6 +13,7 @@ mod observer;
 mod run;
 mod slots;
 mod upstream;
+mod watched;
 
 pub use error::{Category, Error};
 pub use job::{Expectation, Job, Outcome, SinkReport, SinkStatus};

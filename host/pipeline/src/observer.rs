@@ -28,6 +28,9 @@ pub trait Observer: Send + Sync {
     /// `bytes` more bytes arrived.
     fn received(&self, bytes: u64);
 
+    /// Something went wrong that does not end the fetch.
+    fn warning(&self, text: &str);
+
     /// The module said something; its text is already escaped.
     fn log(&self, line: &fetchhost_engine::LogLine);
 }
@@ -40,5 +43,6 @@ impl Observer for Silent {
     fn phase(&self, _: Phase) {}
     fn body(&self, _: Option<u64>) {}
     fn received(&self, _: u64) {}
+    fn warning(&self, _: &str) {}
     fn log(&self, _: &fetchhost_engine::LogLine) {}
 }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use fetchhost_artifact::{ArtifactError, Layout, Measured, Ready, Verified};
 use fetchhost_engine::{LogLine, Session};
 use fetchhost_formats::{OutputMode, StoreName};
-use fetchhost_sinks::{Archive, Destination};
 
 use crate::Error;
 use crate::job::{Expectation, Job, Outcome};
 use crate::layout::{Opened, Opener};
 use crate::observer::Phase;
-use crate::slots::{Found, Slots};
+use crate::slots::Slots;
 use crate::upstream::{Slot, UpstreamProblem};
 
 /// Runs a job to its end.
@@ -23,20 +22,19 @@ use crate::upstream::{Slot, UpstreamProblem};
 /// [`SinkStatus::Failed`](crate::SinkStatus::Failed) in the outcome, because others may have succeeded.
 pub async fn run(job: Job) -> Result<Outcome, Error> {
     job.observer.phase(Phase::LookingUp);
-    let found = Found::look_up(&job).await?;
-    if let (Some(output), Some(sinks)) = (job.fixed_output(), found.all(&job)) {
+    let mut slots = Slots::look_up(&job).await?;
+    if let (Some(output), true) = (job.fixed_output(), slots.are_complete()) {
         return Ok(Outcome {
             output,
             verified: None,
-            sinks,
+            sinks: slots.commit(&job.destinations, None).await?,
         });
     }
-    let here = found.archive(&job).await?;
-    // Before anything is contacted: a destination that cannot be written should cost no download.
-    let slots = found.open(&job).await?;
-    if let Some((holder, archive)) = here {
-        return copy(&job, slots, holder, archive).await;
+    if let Some(verified) = copy(&job, &mut slots).await? {
+        return commit(&job, slots, verified).await;
     }
+    // Before anything is contacted: a destination that cannot be written should cost no download.
+    slots.open(&job).await?;
 
     job.observer.phase(Phase::Planning);
     let plan = job
@@ -85,7 +83,7 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
     if ready.is_tree() {
         job.observer.phase(Phase::Emitting);
     }
-    let (slots, measured) = slots.feed(&job, ready).await?;
+    let measured = slots.feed(&job, ready).await?;
     let verified = verify(&job, measured).map_err(|error| match (error, &asked) {
         (Error::HashMismatch { mismatch, .. }, Some(asked)) if asked.is_html => {
             let page = asked.html(UpstreamProblem::HtmlInsteadOfContent);
@@ -101,31 +99,50 @@ pub async fn run(job: Job) -> Result<Outcome, Error> {
 }
 
 /// Copies what one destination holds to those that lack it, as thoroughly verified as what is fetched.
-async fn copy(
-    job: &Job,
-    slots: Slots,
-    holder: Destination,
-    archive: Archive,
-) -> Result<Outcome, Error> {
-    job.observer.phase(Phase::Copying);
-    let ready = Ready::packed(archive, &job.limits);
-    let verified = match slots.feed(job, ready).await {
-        Ok((slots, measured)) => verify(job, measured).map(|verified| (slots, verified)),
-        Err(error) => Err(error),
-    };
-    let (slots, verified) = verified.map_err(|error| match error {
-        Error::Artifact(_) | Error::HashMismatch { .. } => Error::Damaged {
-            holder: Box::new(holder),
+/// Each that holds it is asked. `None` when none of them can be read; but once one is damaged, nothing
+/// is fetched in its place.
+async fn copy(job: &Job, slots: &mut Slots) -> Result<Option<Verified>, Error> {
+    let mut damaged: Vec<Error> = Vec::new();
+    let warn = |error: &Error| job.observer.warning(&error.to_string());
+    while let Some(source) = slots.next_source(job).await? {
+        slots.open(job).await?;
+        job.observer.phase(Phase::Copying);
+        let ready = Ready::packed(source.archive, &job.limits);
+        let verified = match slots.feed(job, ready).await {
+            Ok(measured) => verify(job, measured),
+            Err(error) => Err(error),
+        };
+        let error = match verified {
+            Ok(verified) => {
+                damaged.iter().for_each(warn);
+                return Ok(Some(verified));
+            }
+            Err(error @ (Error::Artifact(_) | Error::HashMismatch { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        slots.close().await;
+        if let Some(reason) = source.refused.reason() {
+            let label = source.holder.label();
+            let warning = format!("what `{label}` holds cannot be read: {reason}");
+            job.observer.warning(&warning);
+            continue;
+        }
+        damaged.push(Error::Damaged {
+            holder: Box::new(source.holder),
             problem: Box::new(error),
-        },
-        other => other,
-    })?;
-    commit(job, slots, verified).await
+        });
+    }
+    let mut damaged = damaged.into_iter();
+    let Some(first) = damaged.next() else {
+        return Ok(None);
+    };
+    damaged.for_each(|error| warn(&error));
+    Err(first)
 }
 
 async fn commit(job: &Job, slots: Slots, verified: Verified) -> Result<Outcome, Error> {
     job.observer.phase(Phase::Committing);
-    let sinks = slots.commit(&job.destinations, &verified).await?;
+    let sinks = slots.commit(&job.destinations, Some(&verified)).await?;
     Ok(Outcome {
         output: verified.fixed_output().clone(),
         verified: Some(verified),

@@ -19,9 +19,9 @@ use thiserror::Error;
 
 use crate::error::SinkError;
 use crate::file_cache::{FileCache, FileCacheError};
+use crate::held::Held;
 use crate::out;
-use crate::reading::Archive;
-use crate::staged::{Existing, Incoming, Staged};
+use crate::staged::{Incoming, Staged};
 use crate::store::{Store, StoreUrl, StoreUrlError};
 
 /// A place for artifacts, as typed after `--to`.
@@ -54,42 +54,11 @@ impl Destination {
     ///
     /// When the place cannot be read. A damaged or foreign record is not an error: it is not what
     /// was looked for, and a commit replaces it.
-    pub fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
+    pub fn lookup(&self, output: &FixedOutput) -> Result<Option<Held>, SinkError> {
         match self {
             Self::Out(_) => Ok(None),
-            Self::FileCache(cache) => cache.lookup(output),
+            Self::FileCache(cache) => Ok(cache.lookup(output)?.map(Held::in_cache)),
             Self::Store(store) => store.lookup(output),
-        }
-    }
-
-    /// The archive of what [`Self::lookup`] found here; `None` when it is packed in a way that only Nix
-    /// undoes. The garbage collector keeps off it while the reader lives. May block.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or is gone.
-    pub fn read(
-        &self,
-        output: &FixedOutput,
-        existing: &Existing,
-    ) -> Result<Option<Archive>, SinkError> {
-        match self {
-            Self::Out(_) => Ok(None),
-            Self::FileCache(cache) => cache.read(existing),
-            Self::Store(store) => store.read(output, existing).map(Some),
-        }
-    }
-
-    /// Makes the GC root that was asked for, of something that was there before: what is committed
-    /// gets it at once. Does nothing for other places. May block.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made, or when what was there is gone.
-    pub fn add_gc_root(&self, output: &FixedOutput) -> Result<(), SinkError> {
-        match self {
-            Self::Out(_) | Self::FileCache(_) => Ok(()),
-            Self::Store(store) => store.add_gc_root(output),
         }
     }
 

@@ -182,6 +182,16 @@ impl SinkError {
         }
     }
 
+    /// Whether something that was found is not there any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Store { source, .. } => matches!(**source, StoreError::Gone { .. }),
+            _ => false,
+        }
+    }
+
     /// Says of a store's error which store it is.
     pub(crate) fn of_store(label: &str) -> impl Fn(StoreError) -> Self + Copy {
         move |source| Self::Store {

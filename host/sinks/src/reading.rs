@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use fetchhost_formats::Compression;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
-use nix_archive::nar::{CaseHack, encode_path};
+use nix_archive::nar::{CaseHack, Error, encode_path};
 
 /// Bytes that wait for whoever decodes the archive.
 const BUFFER: usize = 128 * 1024;
@@ -47,29 +47,31 @@ fn buffered(reader: impl Read + Send + 'static) -> Archive {
     Box::new(BufReader::with_capacity(BUFFER, reader))
 }
 
-/// The archive of a file or folder, made while it is read. `kept` lives as long as the reader.
-pub(crate) fn packed(path: PathBuf, kept: impl Send + 'static) -> io::Result<Archive> {
+/// The archive of a file or folder, made while it is read.
+pub(crate) fn packed(path: PathBuf) -> io::Result<Archive> {
     let (reader, mut writer) = io::pipe()?;
     let packer = std::thread::Builder::new()
         .name("pack".to_owned())
         .spawn(move || {
-            encode_path(&mut writer, &path, CaseHack::Disabled).map_err(io::Error::other)
+            encode_path(&mut writer, &path, CaseHack::Disabled).map_err(|error| match error {
+                // Whoever reads tells what the system refuses from what is damaged.
+                Error::Io(source) => source,
+                other => io::Error::other(other),
+            })
         })?;
     Ok(buffered(Packed {
         reader,
         packer: Some(packer),
-        _kept: kept,
     }))
 }
 
 /// Reads what the thread writes, and ends as the thread ends.
-struct Packed<T> {
+struct Packed {
     reader: PipeReader,
     packer: Option<JoinHandle<io::Result<()>>>,
-    _kept: T,
 }
 
-impl<T> Read for Packed<T> {
+impl Read for Packed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let amount = self.reader.read(buffer)?;
         if amount == 0

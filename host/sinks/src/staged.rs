@@ -8,6 +8,7 @@ use fetchhost_formats::{Compression, FixedOutput, Hash, HashAlgorithm, OutputMod
 use serde::{Serialize, Serializer};
 
 use crate::error::SinkError;
+use crate::held::Kept;
 
 /// What is known of an artifact before its first byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,14 @@ pub trait Staged: Send {
     /// When they cannot be kept. The sink is then of no further use and is to be dropped.
     fn write(&mut self, batch: &[Piece]) -> Result<(), SinkError>;
 
-    /// Makes the artifact appear under its final name, whole.
+    /// Makes the artifact appear under its final name, whole. Where garbage is collected, it is kept
+    /// while the second thing lives.
     ///
     /// # Errors
     ///
     /// When it cannot appear, or when what was written is not all of `verified`. Nothing partial has
     /// a final name then.
-    fn commit(self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError>;
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<(Committed, Kept), SinkError>;
 }
 
 /// Which kind of sink took an artifact.

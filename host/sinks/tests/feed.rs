@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{FLAT, files, flat, incoming, pieces};
 use fetchhost_artifact::{Batch, Verified};
 use fetchhost_formats::nar::{Event, Piece};
-use fetchhost_sinks::{Committed, Destination, SinkError, Staged, spawn};
+use fetchhost_sinks::{Committed, Destination, Kept, SinkError, Staged, spawn};
 
 /// Takes a number of batches and then fails; tells when it is dropped.
 struct Failing {
@@ -26,7 +26,7 @@ impl Staged for Failing {
         Ok(())
     }
 
-    fn commit(self: Box<Self>, _: &Verified) -> Result<Committed, SinkError> {
+    fn commit(self: Box<Self>, _: &Verified) -> Result<(Committed, Kept), SinkError> {
         Err(SinkError::Empty {
             label: "test".to_owned(),
         })

@@ -161,7 +161,12 @@ async fn nothing_has_a_final_name_before_the_commit_and_nothing_stays_without_it
         "{temporary}"
     );
     assert_eq!(mode(&folder.path().join(temporary)), 0o600);
-    assert_eq!(destination.lookup(verified.fixed_output()).unwrap(), None);
+    assert!(
+        destination
+            .lookup(verified.fixed_output())
+            .unwrap()
+            .is_none()
+    );
     drop(staged);
     assert!(files(folder.path()).is_empty());
 }
@@ -206,7 +211,9 @@ async fn publishers_at_the_same_time_leave_one_valid_record() {
             let (staged, verified) = stage(&cache(folder.path(), query), NAR, tree())
                 .await
                 .unwrap();
-            commits.push(std::thread::spawn(move || staged.commit(&verified)));
+            commits.push(std::thread::spawn(move || {
+                staged.commit(&verified).map(|(committed, _)| committed)
+            }));
         }
         for commit in commits {
             commit.join().unwrap().unwrap();
@@ -214,6 +221,7 @@ async fn publishers_at_the_same_time_leave_one_valid_record() {
         let found = cache(folder.path(), "")
             .lookup(wanted.fixed_output())
             .unwrap()
+            .map(|held| held.existing().clone())
             .unwrap();
         let archive = decompressed(&found.nar, found.compression);
         assert_eq!(
@@ -351,6 +359,9 @@ async fn a_result_says_in_json_where_the_bytes_are() {
     assert_eq!(json["label"], format!("file://{}", folder.path().display()));
     assert_eq!(json["physical"], committed.physical.to_str().unwrap());
     assert!(json["narinfo"].as_str().unwrap().ends_with(".narinfo"));
-    let found = destination.lookup(verified.fixed_output()).unwrap();
+    let found = destination
+        .lookup(verified.fixed_output())
+        .unwrap()
+        .map(|held| held.existing().clone());
     assert_eq!(serde_json::to_value(&found).unwrap()["compression"], "none");
 }

@@ -14,10 +14,14 @@ async fn what_was_published_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let destination = cache(folder.path(), query);
         let output = verified(NAR, tree()).await.fixed_output().clone();
-        assert_eq!(destination.lookup(&output).unwrap(), None);
+        assert!(destination.lookup(&output).unwrap().is_none());
 
         let (committed, verified) = publish(&destination, NAR, tree()).await.unwrap();
-        let found = destination.lookup(&output).unwrap().unwrap();
+        let found = destination
+            .lookup(&output)
+            .unwrap()
+            .map(|held| held.existing().clone())
+            .unwrap();
         assert_eq!(found.narinfo, committed.narinfo);
         assert_eq!(found.nar, committed.physical);
         assert_eq!(
@@ -31,7 +35,7 @@ async fn what_was_published_is_found() {
 
         let mut other = output.clone();
         other.name = "other".parse().unwrap();
-        assert_eq!(destination.lookup(&other).unwrap(), None);
+        assert!(destination.lookup(&other).unwrap().is_none());
     }
 }
 
@@ -42,7 +46,8 @@ async fn a_cache_that_does_not_exist_has_nothing() {
     assert_eq!(
         cache(&folder.path().join("missing"), "")
             .lookup(&output)
-            .unwrap(),
+            .unwrap()
+            .map(|held| held.existing().clone()),
         None
     );
     assert!(
@@ -124,7 +129,10 @@ async fn a_record_that_does_not_hold_is_not_found_and_is_replaced() {
         assert_ne!(bad, good, "{what}");
         fs::write(&path, bad).unwrap();
         assert_eq!(
-            destination.lookup(verified.fixed_output()).unwrap(),
+            destination
+                .lookup(verified.fixed_output())
+                .unwrap()
+                .map(|held| held.existing().clone()),
             None,
             "{what}"
         );
@@ -140,7 +148,12 @@ async fn a_record_whose_nar_is_gone_is_not_found() {
     let destination = cache(folder.path(), "");
     let (committed, verified) = publish(&destination, FLAT, flat("hello\n")).await.unwrap();
     fs::remove_file(&committed.physical).unwrap();
-    assert_eq!(destination.lookup(verified.fixed_output()).unwrap(), None);
+    assert!(
+        destination
+            .lookup(verified.fixed_output())
+            .unwrap()
+            .is_none()
+    );
     publish(&destination, FLAT, flat("hello\n")).await.unwrap();
     assert!(
         destination

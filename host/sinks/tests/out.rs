@@ -206,7 +206,7 @@ async fn a_pipe_gets_no_byte_before_the_artifact_is_verified() {
         .unwrap();
     let (staged, verified) = stage(&to(&path), FLAT, flat("hello\n")).await.unwrap();
     assert_eq!(rustix::io::ioctl_fionread(&pipe).unwrap(), 0);
-    staged.commit(&verified).unwrap();
+    drop(staged.commit(&verified).unwrap());
     let mut bytes = [0; 6];
     pipe.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"hello\n");

@@ -16,11 +16,12 @@ use fetchhost_artifact::{Input, Layout, Verified, Want, prepare};
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_formats::{HashAlgorithm, OutputMode};
 use fetchhost_policy::Limits;
-use fetchhost_sinks::{Destination, SinkKind};
+use fetchhost_sinks::{Destination, SinkError, SinkKind};
 use scripted::{
     ADD_INDIRECT_ROOT, ADD_TEMPORARY_ROOT, IS_VALID_PATH, Info, LAST, LINE, QUERY_PATH_INFO,
     Scripted, declared,
 };
+use tempfile::TempDir;
 
 const HELLO: &[u8] = b"hello\n";
 
@@ -56,7 +57,7 @@ async fn the_path_is_protected_the_bytes_are_framed_and_the_answer_is_compared()
         for piece in pieces.chunks(1) {
             staged.write(piece).unwrap();
         }
-        let committed = staged.commit(&verified).unwrap();
+        let (committed, _kept) = staged.commit(&verified).unwrap();
         assert_eq!(committed.kind, SinkKind::Store);
         assert_eq!(committed.label, daemon.destination().label());
         let path = verified.store_path().to_string();
@@ -106,7 +107,7 @@ async fn every_mode_and_algorithm_has_its_method_and_its_bytes() {
             incoming.hash = None;
             let mut staged = daemon.destination().open(&incoming).unwrap();
             staged.write(&pieces).unwrap();
-            staged.commit(&verified).unwrap();
+            drop(staged.commit(&verified).unwrap());
             let (method, bytes) = daemon.outcome();
             let recursive = if mode == OutputMode::Nar { "r:" } else { "" };
             assert_eq!(method, format!("fixed:{recursive}{algorithm}"));
@@ -150,7 +151,7 @@ async fn the_frame_that_ends_the_artifact_waits_for_the_commit() {
     }
     let early = hears.recv_timeout(Duration::from_millis(100));
     assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
-    staged.commit(&empty).unwrap();
+    drop(staged.commit(&empty).unwrap());
     assert_eq!(daemon.outcome(), Some(Vec::new()));
 }
 
@@ -279,7 +280,7 @@ async fn a_daemon_that_talks_before_it_reads_does_not_stop_both() {
     for piece in pieces(events).chunks(1) {
         staged.write(piece).unwrap();
     }
-    staged.commit(&verified).unwrap();
+    drop(staged.commit(&verified).unwrap());
     assert_eq!(daemon.outcome(), size);
 }
 
@@ -287,7 +288,10 @@ async fn a_daemon_that_talks_before_it_reads_does_not_stop_both() {
 fn looked_up(verified: &Verified, info: Option<Info>) -> Option<fetchhost_sinks::Existing> {
     let daemon = Scripted::start(move |client| {
         client.greet(35);
+        let protected = client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
         let asked = client.operation(QUERY_PATH_INFO);
+        assert_eq!(asked, protected);
         client.tell([LAST, u64::from(info.is_some())]);
         if let Some(info) = &info {
             client.info(info);
@@ -299,7 +303,7 @@ fn looked_up(verified: &Verified, info: Option<Info>) -> Option<fetchhost_sinks:
         .lookup(verified.fixed_output())
         .unwrap();
     assert_eq!(daemon.outcome(), verified.store_path().to_string());
-    found
+    found.map(|held| held.existing().clone())
 }
 
 #[tokio::test]
@@ -360,7 +364,7 @@ async fn what_was_there_without_a_content_address_is_committed() {
     });
     let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
     staged.write(&pieces).unwrap();
-    staged.commit(&verified).unwrap();
+    drop(staged.commit(&verified).unwrap());
     daemon.outcome();
 }
 
@@ -395,7 +399,7 @@ async fn a_gc_root_is_a_link_that_the_daemon_is_told_of_once_the_path_is_there()
             .unwrap();
         staged.write(&pieces).unwrap();
         assert_eq!(fs::read_link(&link).ok(), older.map(Into::into));
-        staged.commit(&verified).unwrap();
+        drop(staged.commit(&verified).unwrap());
         assert_eq!(
             fs::read_link(&link).unwrap().to_str(),
             Some(expected.as_str())
@@ -405,34 +409,66 @@ async fn a_gc_root_is_a_link_that_the_daemon_is_told_of_once_the_path_is_there()
 }
 
 #[tokio::test]
-async fn a_gc_root_of_what_was_there_is_made_while_the_path_is_protected() {
+async fn a_gc_root_of_what_was_there_is_made_at_the_end_while_the_path_is_protected() {
     let (verified, _) = hello().await;
-    for valid in [true, false] {
+    for still_valid in [true, false] {
         let info = Info::of(&verified);
         let daemon = Scripted::start(move |client| {
             client.greet(35);
             let protected = client.operation(ADD_TEMPORARY_ROOT);
             client.tell([LAST, 1]);
-            assert_eq!(client.operation(QUERY_PATH_INFO), protected);
-            client.tell([LAST, u64::from(valid)]);
-            if valid {
-                client.info(&info);
+            for valid in [true, still_valid] {
+                assert_eq!(client.operation(QUERY_PATH_INFO), protected);
+                client.tell([LAST, u64::from(valid)]);
+                if valid {
+                    client.info(&info);
+                }
+            }
+            if still_valid {
                 client.operation(ADD_INDIRECT_ROOT);
                 client.tell([LAST, 1]);
             }
         });
-        let link = daemon.path("result");
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("new/result");
         let mut store = daemon.store();
         store.gc_root = Some(link.clone());
-        let made = Destination::Store(store).add_gc_root(verified.fixed_output());
-        assert_eq!(made.is_ok(), valid);
+        let found = Destination::Store(store).lookup(verified.fixed_output());
+        let mut held = found.unwrap().unwrap();
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+        held.prepare().unwrap();
+        assert!(!link.is_symlink());
+        let made = held.confirm();
+        assert_eq!(made.is_ok(), still_valid);
         if let Err(error) = made {
             assert!(error.to_string().ends_with("is no longer there"), "{error}");
-            assert!(error.hint().is_some());
+            assert!(error.is_gone() && error.hint().is_some());
         }
-        assert_eq!(link.is_symlink(), valid);
+        assert_eq!(link.is_symlink(), still_valid);
+        drop(held);
+        assert_eq!(link.parent().unwrap().exists(), still_valid);
         daemon.outcome();
     }
+}
+
+#[tokio::test]
+async fn what_is_gone_when_it_is_to_be_read_is_no_archive() {
+    let (verified, _) = hello().await;
+    let info = Info::of(&verified);
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        client.operation(QUERY_PATH_INFO);
+        client.tell([LAST, 1]);
+        client.info(&info);
+        client.operation(QUERY_PATH_INFO);
+        client.tell([LAST, 0]);
+    });
+    let found = daemon.destination().lookup(verified.fixed_output());
+    let error = found.unwrap().unwrap().read().err().unwrap();
+    assert!(error.is_gone(), "{error}");
+    daemon.outcome();
 }
 
 #[tokio::test]
@@ -452,9 +488,97 @@ async fn a_gc_root_replaces_nothing_of_the_users_and_is_refused_before_anything_
         let expected = "exists and is no link into the store";
         assert!(error.to_string().ends_with(expected), "{error}");
         assert!(error.is_configuration() && error.hint().unwrap().contains("--gc-root"));
-        destination
-            .add_gc_root(verified.fixed_output())
-            .unwrap_err();
     }
     assert_eq!(fs::read_to_string(path("file")).unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn what_a_gc_root_needs_is_made_before_anything_is_sent() {
+    let (verified, _) = hello().await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "mine").unwrap();
+    let mut store = fetchhost_sinks::Store::new("unix:///nowhere".parse().unwrap());
+    store.gc_root = Some(folder.path().join("file/result"));
+    let error = Destination::Store(store.clone())
+        .open(&declared(&verified))
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("cannot create the link"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--gc-root"));
+
+    // Folders that were made for a link that never came go again.
+    store.gc_root = Some(folder.path().join("new/one/result"));
+    let opened = Destination::Store(store).open(&declared(&verified));
+    assert!(opened.err().unwrap().to_string().contains("/nowhere"));
+    assert!(!folder.path().join("new").exists());
+}
+
+/// Adds a `hello.txt` with a GC root at `link`, which may come to something at the last moment.
+async fn rooted(
+    link: &str,
+    meanwhile: impl FnOnce(&std::path::Path),
+) -> (Result<(), SinkError>, TempDir) {
+    let (verified, pieces) = hello().await;
+    let info = Info::of(&verified);
+    let daemon = Scripted::start(move |client| {
+        client.greet(35);
+        client.operation(ADD_TEMPORARY_ROOT);
+        client.tell([LAST, 1]);
+        client.addition();
+        client.tell([LAST]);
+        client.say(&info.path);
+        client.info(&info);
+        if client.try_number().is_ok() {
+            client.text();
+            client.tell([LAST, 1]);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = daemon.store();
+    store.gc_root = Some(format!("{}/{link}", folder.path().display()).into());
+    let mut staged = Destination::Store(store)
+        .open(&declared(&verified))
+        .unwrap();
+    staged.write(&pieces).unwrap();
+    meanwhile(folder.path());
+    let done = staged.commit(&verified).map(drop);
+    daemon.outcome();
+    let target = verified.store_path().to_string();
+    if let Err(error) = &done {
+        let added = format!("`{target}` was added, but it has no GC root: ");
+        assert!(error.to_string().contains(&added), "{error}");
+    } else {
+        let made = fs::read_link(folder.path().join("a/result")).unwrap();
+        assert_eq!(made.to_str(), Some(target.as_str()));
+    }
+    let left = fs::read_dir(folder.path()).unwrap();
+    let names = left.map(|entry| entry.unwrap().file_name());
+    assert!(names.eq(["a"]), "nothing else is left");
+    (done, folder)
+}
+
+#[tokio::test]
+async fn the_path_of_a_gc_root_is_taken_as_nix_takes_it() {
+    for link in ["a/result", "a/result/", "a/./result//", "b/../a/result"] {
+        rooted(link, |_| {}).await.0.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_comes_into_the_place_of_a_gc_root_meanwhile_is_not_replaced() {
+    let file = |folder: &std::path::Path| fs::write(folder.join("a/result"), "mine").unwrap();
+    let (done, folder) = rooted("a/result", file).await;
+    let error = done.unwrap_err();
+    assert!(error.is_configuration() && error.hint().unwrap().contains("--gc-root"));
+    assert_eq!(
+        fs::read_to_string(folder.path().join("a/result")).unwrap(),
+        "mine"
+    );
+
+    // But the root of another run is.
+    let root = |folder: &std::path::Path| symlink("/nix/store/x", folder.join("a/result")).unwrap();
+    rooted("a/result", root).await.0.unwrap();
 }

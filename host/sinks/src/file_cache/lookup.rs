@@ -34,13 +34,6 @@ impl FileCache {
             .map(|(_, existing)| existing))
     }
 
-    /// The archive that the record names.
-    pub(crate) fn read(&self, existing: &Existing) -> Result<Option<Archive>, SinkError> {
-        File::open(&existing.nar)
-            .and_then(|file| decompressed(file, existing.compression, existing.nar_size))
-            .map_err(failed(&self.label(), "read", &existing.nar))
-    }
-
     /// The record of `output`, if Nix could use it: it names the same path and content address and no
     /// references, and its NAR is there in the length it says.
     pub(super) fn find(
@@ -89,6 +82,13 @@ impl FileCache {
         };
         Ok(Some((record, existing)))
     }
+}
+
+/// The archive of what was found; `None` when it is packed in a way that only Nix undoes.
+pub(crate) fn open(existing: &Existing) -> Result<Option<Archive>, SinkError> {
+    File::open(&existing.nar)
+        .and_then(|file| decompressed(file, existing.compression, existing.nar_size))
+        .map_err(failed(&existing.label, "read", &existing.nar))
 }
 
 /// The text of a record; `None` when there is no file, or one that is no record by its size or bytes.

@@ -10,7 +10,6 @@
 //! is named by its contents, and of two records for one path the first valid one stays.
 
 mod compress;
-mod folders;
 mod info;
 mod lookup;
 mod publish;
@@ -22,6 +21,7 @@ use std::path::{Path, PathBuf};
 use fetchhost_formats::{Compression, StorePath};
 use fetchhost_policy::printable;
 
+pub(crate) use lookup::open;
 pub use url::FileCacheError;
 
 /// What `nix-cache-info` says when nothing else is asked for. Nix asks caches with lower numbers

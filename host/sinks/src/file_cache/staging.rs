@@ -11,9 +11,10 @@ use tempfile::TempPath;
 use zeroize::Zeroizing;
 
 use super::compress::Compressor;
-use super::folders::NewFolders;
 use super::{FileCache, publish};
 use crate::error::{SinkError, failed};
+use crate::folders::NewFolders;
+use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
 use crate::temporary;
 
@@ -90,7 +91,7 @@ impl Staged for Staging {
             .map_err(failed(&self.label, "write", &self.temporary))
     }
 
-    fn commit(self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError> {
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<(Committed, Kept), SinkError> {
         let Self {
             cache,
             label,
@@ -126,12 +127,13 @@ impl Staged for Staging {
         };
         keys.iter().for_each(|key| record.sign(key));
         let (narinfo, nar) = publish_record(&cache, &label, &record, &keys, verified, nar)?;
-        Ok(Committed {
+        let committed = Committed {
             label,
             kind: SinkKind::FileCache,
             physical: nar,
             narinfo: Some(narinfo),
-        })
+        };
+        Ok((committed, Kept::without()))
     }
 }
 

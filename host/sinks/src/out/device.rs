@@ -14,6 +14,7 @@ use fetchhost_formats::nar::{Event, Piece};
 
 use super::contents;
 use crate::error::{SinkError, failed};
+use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
 use crate::write::write_all_slices;
 
@@ -68,7 +69,7 @@ impl Staged for Device {
         ))
     }
 
-    fn commit(mut self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError> {
+    fn commit(mut self: Box<Self>, verified: &Verified) -> Result<(Committed, Kept), SinkError> {
         check_complete(&self.label, self.written, verified)?;
         if self.held {
             let copied = self
@@ -77,12 +78,13 @@ impl Staged for Device {
                 .and_then(|()| io::copy(&mut self.bytes, &mut for_writing(&self.path)?));
             copied.map_err(failed(&self.label, "write", &self.path))?;
         }
-        Ok(Committed {
+        let committed = Committed {
             label: self.label,
             kind: SinkKind::Out,
             physical: self.path,
             narinfo: None,
-        })
+        };
+        Ok((committed, Kept::without()))
     }
 }
 

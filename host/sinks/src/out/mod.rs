@@ -28,6 +28,7 @@ use fetchhost_formats::nar::{Event, Piece};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{SinkError, failed};
+use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
 use crate::temporary;
 use crate::write::write_all_slices;
@@ -191,7 +192,7 @@ impl Staged for Out {
         }
     }
 
-    fn commit(self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError> {
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<(Committed, Kept), SinkError> {
         check_complete(&self.label, self.written, verified)?;
         let failed = failed(&self.label, "create", &self.path);
         match self.held {
@@ -218,12 +219,13 @@ impl Staged for Out {
             }
             None => return Err(SinkError::Empty { label: self.label }),
         }
-        Ok(Committed {
+        let committed = Committed {
             label: self.label,
             kind: SinkKind::Out,
             physical: self.path,
             narinfo: None,
-        })
+        };
+        Ok((committed, Kept::without()))
     }
 }
 

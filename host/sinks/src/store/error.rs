@@ -127,6 +127,14 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
+    /// The artifact is in the store, but without the GC root that was asked for.
+    #[error("`{path}` was added, but it has no GC root: {source}")]
+    Unrooted {
+        /// The store path.
+        path: String,
+        /// Why it has none.
+        source: Box<StoreError>,
+    },
     /// The environment asks for something that this program cannot do.
     #[error("`{variable}` is `{}`: {problem}", printable(value))]
     Environment {
@@ -199,6 +207,7 @@ impl StoreError {
             Self::Link { .. } => {
                 Some("name a path in a folder that you can write to with `--gc-root`".to_owned())
             }
+            Self::Unrooted { source, .. } => source.hint(),
             Self::Environment { .. } => Some(format!(
                 "name the store with `--to store=daemon` or `--to store=local`, {ELSEWHERE}"
             )),
@@ -212,7 +221,11 @@ impl StoreError {
 
     /// Whether the remedy is in what the user wrote.
     pub(crate) fn is_configuration(&self) -> bool {
-        matches!(self, Self::Environment { .. } | Self::Occupied { .. })
+        match self {
+            Self::Environment { .. } | Self::Occupied { .. } => true,
+            Self::Unrooted { source, .. } => source.is_configuration(),
+            _ => false,
+        }
     }
 
     /// Whether there is no daemon, as opposed to one that cannot be reached.

@@ -6,6 +6,7 @@
 //! no signature.
 //!
 //! ```text
+//! lookup  ── AddTempRoot, then QueryPathInfo; the connection is kept as long as what was found matters
 //! open    ── AddTempRoot, if the path is known; AddToStore begins
 //! write   ── its bytes but for an archive's end, in frames, on the one pass
 //! commit  ── that end, and the frame that ends it all; compare what Nix reports; the GC root, if one is wanted
@@ -15,6 +16,7 @@ mod daemon;
 mod environment;
 mod error;
 mod gc_root;
+mod protected;
 mod upload;
 mod url;
 
@@ -27,11 +29,13 @@ use fetchhost_policy::printable;
 pub use error::{Step, StoreError};
 pub use url::{StoreUrl, StoreUrlError};
 
-use self::daemon::Connection;
+pub(crate) use self::daemon::Connection;
 use self::environment::Environment;
+use self::gc_root::Root;
+pub(crate) use self::protected::Protected;
 use self::upload::Upload;
-use crate::error::{SinkError, failed};
-use crate::reading::{Archive, packed};
+use crate::error::SinkError;
+use crate::held::Held;
 use crate::staged::{Existing, Incoming, SinkKind, Staged};
 
 /// How long Nix may do nothing. It is silent for long after the last byte of a large artifact, which
@@ -69,7 +73,7 @@ impl Store {
     }
 
     /// What Nix knows of `output`, if it is valid.
-    pub(crate) fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
+    pub(crate) fn lookup(&self, output: &FixedOutput) -> Result<Option<Held>, SinkError> {
         let label = self.label();
         let failed = SinkError::of_store(&label);
         let path = output.store_path();
@@ -77,11 +81,13 @@ impl Store {
             return Ok(None);
         }
         let (place, mut connection) = self.connect().map_err(failed)?;
+        // First: what is valid stays so.
+        connection.protect(&path).map_err(failed)?;
         let info = connection.query(&path).map_err(failed)?;
         let Some(info) = info.filter(|info| info.is(output)) else {
             return Ok(None);
         };
-        Ok(Some(Existing {
+        let existing = Existing {
             label,
             kind: SinkKind::Store,
             narinfo: None,
@@ -89,7 +95,14 @@ impl Store {
             compression: Compression::None,
             nar_hash: info.nar_hash,
             nar_size: info.nar_size,
-        }))
+        };
+        let protected = Protected {
+            connection,
+            path,
+            gc_root: self.gc_root.clone(),
+            root: None,
+        };
+        Ok(Some(Held::in_store(existing, protected)))
     }
 
     /// Begins to add something.
@@ -97,59 +110,22 @@ impl Store {
         let label = self.label();
         let failed = SinkError::of_store(&label);
         // All that can go wrong at the end for reasons that are there at the beginning.
-        if let Some(link) = &self.gc_root {
-            gc_root::check(link).map_err(failed)?;
-        }
+        let target = incoming.fixed_output().map(|output| output.store_path());
+        let root = self.gc_root.as_ref();
+        let root = root
+            .map(|link| Root::prepare(link, target.as_ref()))
+            .transpose()
+            .map_err(failed)?;
         let (place, mut connection) = self.connect().map_err(failed)?;
         connection.begin_adding(incoming).map_err(failed)?;
         Ok(Box::new(Upload {
             label,
             connection,
             place,
-            gc_root: self.gc_root.clone(),
+            root,
             mode: incoming.mode,
             written: 0,
         }))
-    }
-
-    /// Makes the GC root, if one is wanted, of something that is in the store.
-    pub(crate) fn add_gc_root(&self, output: &FixedOutput) -> Result<(), SinkError> {
-        let Some(link) = &self.gc_root else {
-            return Ok(());
-        };
-        let path = output.store_path();
-        let root = || {
-            gc_root::check(link)?;
-            let mut connection = self.protected(&path)?;
-            connection.add_indirect_root(&gc_root::link(link, &path)?)
-        };
-        root().map_err(SinkError::of_store(&self.label()))
-    }
-
-    /// The archive of something that is in the store.
-    pub(crate) fn read(
-        &self,
-        output: &FixedOutput,
-        existing: &Existing,
-    ) -> Result<Archive, SinkError> {
-        let label = self.label();
-        let connection = self
-            .protected(&output.store_path())
-            .map_err(SinkError::of_store(&label))?;
-        packed(existing.nar.clone(), connection).map_err(failed(&label, "read", &existing.nar))
-    }
-
-    /// A connection that keeps the garbage collector from `path`, which is in the store.
-    fn protected(&self, path: &StorePath) -> Result<Connection, StoreError> {
-        let (_, mut connection) = self.connect()?;
-        connection.protect(path)?;
-        // Protected from now on; but it may be gone since we looked.
-        match connection.query(path)? {
-            Some(_) => Ok(connection),
-            None => Err(StoreError::Gone {
-                path: path.to_string(),
-            }),
-        }
     }
 
     /// Whether there is no store yet. Nix would create it in order to look it up.

@@ -1,15 +1,15 @@
 //! One artifact on its way into a store.
 
-use std::path::PathBuf;
-
 use fetchhost_artifact::Verified;
 use fetchhost_formats::OutputMode;
 use fetchhost_formats::nar::Piece;
 
+use super::Place;
 use super::daemon::{Connection, PathInfo};
 use super::error::StoreError;
-use super::{Place, gc_root};
+use super::gc_root::Root;
 use crate::error::SinkError;
+use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
 
 /// An artifact of which Nix has heard all but the end: of a flat file the frame that ends it, of an
@@ -19,7 +19,7 @@ pub(super) struct Upload {
     pub(super) label: String,
     pub(super) connection: Connection,
     pub(super) place: Place,
-    pub(super) gc_root: Option<PathBuf>,
+    pub(super) root: Option<Root>,
     pub(super) mode: OutputMode,
     /// Bytes of the archive so far.
     pub(super) written: u64,
@@ -33,12 +33,12 @@ impl Staged for Upload {
             .map_err(SinkError::of_store(&self.label))
     }
 
-    fn commit(self: Box<Self>, verified: &Verified) -> Result<Committed, SinkError> {
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<(Committed, Kept), SinkError> {
         let Self {
             label,
             mut connection,
             place,
-            gc_root,
+            root,
             written,
             ..
         } = *self;
@@ -48,16 +48,21 @@ impl Staged for Upload {
         let (reported, info) = connection.end_adding().map_err(failed)?;
         compare("store path", &path.to_string(), &reported).map_err(failed)?;
         compare_info(&info, verified).map_err(failed)?;
-        if let Some(link) = &gc_root {
-            let link = gc_root::link(link, path).map_err(failed)?;
-            connection.add_indirect_root(&link).map_err(failed)?;
+        if let Some(root) = root {
+            root.add(path, &mut connection)
+                .map_err(|source| StoreError::Unrooted {
+                    path: path.to_string(),
+                    source: Box::new(source),
+                })
+                .map_err(failed)?;
         }
-        Ok(Committed {
+        let committed = Committed {
             physical: place.physical(path),
             label,
             kind: SinkKind::Store,
             narinfo: None,
-        })
+        };
+        Ok((committed, Kept::by(connection)))
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) async fn publish(
     layout: Layout,
 ) -> Result<(Committed, Verified), SinkError> {
     let (staged, verified) = stage(destination, named, layout).await?;
-    Ok((staged.commit(&verified)?, verified))
+    Ok((staged.commit(&verified)?.0, verified))
 }
 
 /// One pass over `layout`; `None` when a sink gave up.
@@ -160,7 +160,8 @@ pub(crate) async fn commit_pieces(
     for batch in pieces.chunks(batch) {
         staged.write(batch)?;
     }
-    staged.commit(&verified_of_size(archive(pieces).len() as u64).await)
+    let (committed, _) = staged.commit(&verified_of_size(archive(pieces).len() as u64).await)?;
+    Ok(committed)
 }
 
 /// Every file below `folder`, relative and sorted; folders are not listed.

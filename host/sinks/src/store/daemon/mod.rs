@@ -34,7 +34,7 @@ pub(super) use self::operation::PathInfo;
 
 /// A connection to Nix, ready for operations. Nix forgets what it was in the middle of, and what it
 /// protected from its garbage collector, when the connection is dropped.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     // Dropped before the child, which ends when nobody talks to it any more.
     channel: Channel,
     child: Option<Child>,

@@ -1,0 +1,108 @@
+//! What a place has already.
+
+use std::fmt;
+
+use crate::error::SinkError;
+use crate::file_cache;
+use crate::reading::Archive;
+use crate::staged::Existing;
+use crate::store::{Connection, Protected};
+
+/// What a cache or store has already. Nix's garbage collector keeps off it while this lives.
+pub struct Held {
+    existing: Existing,
+    /// Only of a store.
+    protected: Option<Protected>,
+}
+
+impl Held {
+    pub(crate) fn in_cache(existing: Existing) -> Self {
+        Self {
+            existing,
+            protected: None,
+        }
+    }
+
+    pub(crate) fn in_store(existing: Existing, protected: Protected) -> Self {
+        Self {
+            existing,
+            protected: Some(protected),
+        }
+    }
+
+    /// What it is and where.
+    #[must_use]
+    pub fn existing(&self) -> &Existing {
+        &self.existing
+    }
+
+    /// Its archive, to be read while this lives; `None` when it is packed in a way that only Nix undoes.
+    /// May block.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or [is gone](SinkError::is_gone).
+    pub fn read(&mut self) -> Result<Option<Archive>, SinkError> {
+        match &mut self.protected {
+            None => file_cache::open(&self.existing),
+            Some(protected) => protected.read(&self.existing).map(Some),
+        }
+    }
+
+    /// Prepares the GC root that was asked for: what is wrong with its place should cost no download.
+    /// Does nothing for other places. May block.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn prepare(&mut self) -> Result<(), SinkError> {
+        match &mut self.protected {
+            None => Ok(()),
+            Some(protected) => protected.prepare_root(&self.existing.label),
+        }
+    }
+
+    /// Makes the GC root that was asked for: what is committed gets it at once. Does nothing for other
+    /// places. May block.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or when what was there [is gone](SinkError::is_gone).
+    pub fn confirm(&mut self) -> Result<(), SinkError> {
+        match &mut self.protected {
+            None => Ok(()),
+            Some(protected) => protected.add_root(&self.existing.label),
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Held").field(&self.existing).finish()
+    }
+}
+
+/// What Nix's garbage collector keeps off while this lives: something that was just committed.
+#[must_use = "the garbage collector keeps off it only while this lives"]
+pub struct Kept {
+    _connection: Option<Connection>,
+}
+
+impl Kept {
+    /// Where nobody collects garbage.
+    pub(crate) fn without() -> Self {
+        Self { _connection: None }
+    }
+
+    pub(crate) fn by(connection: Connection) -> Self {
+        Self {
+            _connection: Some(connection),
+        }
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
