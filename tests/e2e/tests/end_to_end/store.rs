@@ -1,6 +1,10 @@
 //! The Nix store as a destination, with each Nix that is at hand as counterpart and judge.
 
+mod copying;
+mod interrupted;
 mod large;
+mod roots;
+mod surroundings;
 mod world;
 
 use std::collections::BTreeSet;

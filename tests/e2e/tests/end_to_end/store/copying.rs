@@ -1,0 +1,141 @@
+//! What a store holds, for those that lack it: kept from the garbage collector, and passed over when
+//! it cannot be read.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use fetchhost_e2e::{CommandLine, Sandbox};
+
+use super::served;
+use super::world::{Installation, World};
+
+/// More than a pipe holds, in bytes.
+const LENGTH: usize = 1 << 20;
+
+static CONTENT: [u8; LENGTH] = [7; LENGTH];
+
+/// Runs `line` to the point where it has all and commits it to a pipe, collects garbage, and lets it
+/// end.
+fn collect_garbage_meanwhile(world: &World, sandbox: &Sandbox, line: CommandLine) {
+    let pipe = sandbox.path("pipe");
+    if !pipe.exists() {
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+    }
+    let mut command = sandbox.command();
+    command
+        .args(line.with("--to", sandbox.out("pipe")).into_words())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    let mut reader = File::open(&pipe).unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    // What was only needed for reading would be gone by now.
+    thread::sleep(Duration::from_millis(500));
+    world.ask("nix-store", ["--gc"]);
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, CONTENT[1..]);
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn nothing_that_a_run_found_or_added_is_collected_before_it_ends() {
+    for installation in Installation::all("nothing_that_a_run_found_or_added_is_collected") {
+        let world = World::with_daemon(&installation);
+        let (_standin, url, file) = served(&world, &CONTENT);
+        let hash = world.hash("sha256", "flat", &file);
+        let sandbox = world.sandbox();
+        for to in [world.through_daemon(), world.without_daemon()] {
+            let line = CommandLine::http_file(&url, &hash).with("--to", &to);
+            for is_there in [true, false] {
+                if is_there {
+                    sandbox.run(line.clone()).exits(0);
+                }
+                collect_garbage_meanwhile(&world, &sandbox, line.clone());
+                assert_eq!(world.entries().len(), 1, "{to}, {is_there}");
+                // With the run, what kept it ends.
+                thread::sleep(Duration::from_millis(300));
+                world.ask("nix-store", ["--gc"]);
+                assert_eq!(world.entries().len(), 0, "{to}, {is_there}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_store_cannot_show_is_copied_from_elsewhere_or_fetched() {
+    for installation in Installation::all("what_the_store_cannot_show_is_copied_from_elsewhere") {
+        let world = World::with_daemon(&installation);
+        let (standin, url, file) = served(&world, &CONTENT);
+        let hash = world.hash("sha256", "flat", &file);
+        let sandbox = world.sandbox();
+        let line = CommandLine::http_file(&url, &hash).with("--to", world.through_daemon());
+        let store_path = sandbox.run(line.clone()).exits(0).stdout;
+        // Valid, and not there.
+        fs::remove_file(world.physical(store_path.trim_end())).unwrap();
+        standin.take_requests();
+
+        let fetched = line.clone().with("--to", sandbox.cache(""));
+        let warning = ["warning: what `store=", "cannot be read"];
+        sandbox.run(fetched.clone()).exits(0).says(warning);
+        assert_eq!(standin.take_requests().len(), 1);
+
+        let copied = fetched.with("--to", sandbox.out("copy"));
+        sandbox.run(copied).exits(0).says(warning);
+        assert_eq!(standin.take_requests().len(), 0);
+        assert_eq!(fs::read(sandbox.path("copy")).unwrap(), CONTENT);
+    }
+}
+
+/// The archives of a cache.
+fn archives(cache: &str, sandbox: &Sandbox) -> Vec<PathBuf> {
+    let entries = fs::read_dir(sandbox.path(cache).join("nar")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn a_damaged_archive_is_passed_over_for_an_intact_one_and_nothing_else() {
+    for installation in Installation::all("a_damaged_archive_is_passed_over") {
+        let world = World::with_daemon(&installation);
+        let (standin, url, file) = served(&world, &CONTENT);
+        let hash = world.hash("sha256", "flat", &file);
+        let sandbox = world.sandbox();
+        let cache = |name: &str| {
+            let folder = sandbox.path(name);
+            format!("file://{}?compression=none", folder.display())
+        };
+        let line = CommandLine::http_file(&url, &hash);
+        let line = line.with("--to", cache("one")).with("--to", cache("two"));
+        sandbox.run(line.clone()).exits(0);
+        standin.take_requests();
+        let damage = |name: &str| {
+            for archive in archives(name, &sandbox) {
+                let mut bytes = fs::read(&archive).unwrap();
+                bytes[LENGTH / 2] ^= 1;
+                fs::write(archive, bytes).unwrap();
+            }
+        };
+
+        damage("one");
+        let line = line.with("--to", world.through_daemon());
+        let copied = sandbox.run(line.clone()).exits(0);
+        let copied = copied.says(["warning: what `file://", "/one` holds is damaged"]);
+        assert!(world.is_valid(copied.stdout.trim_end()));
+
+        world.ask("nix-store", ["--gc"]);
+        damage("two");
+        sandbox.run(line).exits(6).says([
+            "/one` holds is damaged",
+            "warning: what `file://",
+            "/two` holds is damaged",
+            "`--refetch`",
+        ]);
+        assert_eq!(standin.take_requests().len(), 0);
+        assert_eq!(world.entries().len(), 0);
+    }
+}
