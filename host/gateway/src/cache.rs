@@ -98,11 +98,17 @@ impl Cache {
     /// The bytes of `output` as Nix's fetcher wants them: the file for a flat one, else the NAR. None
     /// when they are not here. May block.
     pub(crate) fn find(&self, output: &FixedOutput) -> io::Result<Option<Content>> {
-        let existing = match self.destination().lookup(output) {
-            Ok(Some(existing)) if existing.compression == Compression::None => existing,
-            Ok(_) => return Ok(None),
-            Err(error) => return Err(io::Error::other(error)),
+        let Some(held) = self
+            .destination()
+            .lookup(output)
+            .map_err(io::Error::other)?
+        else {
+            return Ok(None);
         };
+        let existing = held.existing();
+        if existing.compression != Compression::None {
+            return Ok(None);
+        }
         let file = match File::open(&existing.nar) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
