@@ -208,25 +208,18 @@ enum Complete {
     Staged(Box<dyn Staged>, Verified),
 }
 
-/// What keeps garbage collectors away.
-enum Guard {
-    Held(#[expect(dead_code, reason = "it lives")] Held),
-    Kept(#[expect(dead_code, reason = "it lives")] Kept),
-}
-
 impl Complete {
-    fn commit(self) -> Result<(SinkStatus, Guard), SinkError> {
-        match self {
-            Self::Present(mut held) => {
-                held.confirm()?;
-                let status = SinkStatus::Present(held.existing().clone());
-                Ok((status, Guard::Held(held)))
+    fn commit(self) -> Result<(SinkStatus, Kept), SinkError> {
+        Ok(match self {
+            Self::Present(held) => {
+                let (existing, kept) = held.confirm()?;
+                (SinkStatus::Present(existing), kept)
             }
             Self::Staged(staged, verified) => {
                 let (committed, kept) = staged.commit(&verified)?;
-                Ok((SinkStatus::Done(committed), Guard::Kept(kept)))
+                (SinkStatus::Done(committed), kept)
             }
-        }
+        })
     }
 }
 

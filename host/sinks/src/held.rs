@@ -12,7 +12,7 @@ use crate::store::{Connection, Protected};
 pub struct Held {
     existing: Existing,
     /// Only of a store.
-    protected: Option<Protected>,
+    protected: Option<Box<Protected>>,
 }
 
 impl Held {
@@ -26,7 +26,7 @@ impl Held {
     pub(crate) fn in_store(existing: Existing, protected: Protected) -> Self {
         Self {
             existing,
-            protected: Some(protected),
+            protected: Some(Box::new(protected)),
         }
     }
 
@@ -62,17 +62,18 @@ impl Held {
         }
     }
 
-    /// Makes the GC root that was asked for: what is committed gets it at once. Does nothing for other
-    /// places. May block.
+    /// Makes the GC root that was asked for: what is committed gets it at once. Says what is there, which
+    /// the garbage collector keeps off while the second thing lives. May block.
     ///
     /// # Errors
     ///
     /// When it cannot be made, or when what was there [is gone](SinkError::is_gone).
-    pub fn confirm(&mut self) -> Result<(), SinkError> {
-        match &mut self.protected {
-            None => Ok(()),
-            Some(protected) => protected.add_root(&self.existing.label),
-        }
+    pub fn confirm(self) -> Result<(Existing, Kept), SinkError> {
+        let kept = match self.protected {
+            None => Kept::without(),
+            Some(protected) => Kept::by(protected.add_root(&self.existing.label)?),
+        };
+        Ok((self.existing, kept))
     }
 }
 
@@ -82,7 +83,7 @@ impl fmt::Debug for Held {
     }
 }
 
-/// What Nix's garbage collector keeps off while this lives: something that was just committed.
+/// Nix's garbage collector keeps off something that was committed, or is there, while this lives.
 #[must_use = "the garbage collector keeps off it only while this lives"]
 pub struct Kept {
     _connection: Option<Connection>,

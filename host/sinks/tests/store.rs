@@ -445,7 +445,6 @@ async fn a_gc_root_of_what_was_there_is_made_at_the_end_while_the_path_is_protec
             assert!(error.is_gone() && error.hint().is_some());
         }
         assert_eq!(link.is_symlink(), still_valid);
-        drop(held);
         assert_eq!(link.parent().unwrap().exists(), still_valid);
         daemon.outcome();
     }

@@ -120,13 +120,12 @@ async fn what_has_a_root_stays_until_the_root_is_removed() {
 
     // The same for a root of what was there, which stays without one while somebody holds it.
     fs::remove_file(&link).unwrap();
-    let mut held = rooted.lookup(verified.fixed_output()).unwrap().unwrap();
+    let held = rooted.lookup(verified.fixed_output()).unwrap().unwrap();
     drop(kept);
     settle();
     nix.collect_garbage();
     assert!(nix.has(path));
-    held.confirm().unwrap();
-    drop(held);
+    drop(held.confirm().unwrap());
     settle();
     nix.collect_garbage();
     assert!(nix.has(path));

@@ -38,15 +38,17 @@ impl Protected {
         Ok(())
     }
 
-    /// Makes the GC root.
-    pub(crate) fn add_root(&mut self, label: &str) -> Result<(), SinkError> {
+    /// Makes the GC root. The connection goes on protecting the path.
+    pub(crate) fn add_root(mut self, label: &str) -> Result<Connection, SinkError> {
         self.prepare_root(label)?;
-        let Some(root) = self.root.take() else {
-            return Ok(());
+        let added = match self.root.take() {
+            None => Ok(()),
+            Some(root) => self
+                .demand()
+                .and_then(|()| root.add(&self.path, &mut self.connection)),
         };
-        self.demand()
-            .and_then(|()| root.add(&self.path, &mut self.connection))
-            .map_err(SinkError::of_store(label))
+        added.map_err(SinkError::of_store(label))?;
+        Ok(self.connection)
     }
 
     /// The garbage collector keeps off it, but not whoever repairs or damages a store.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Sandbox};
+use fetchhost_e2e::{CommandLine, Finished, Sandbox};
 
 use super::served;
 use super::world::{Installation, World};
@@ -18,9 +18,8 @@ const LENGTH: usize = 1 << 20;
 
 static CONTENT: [u8; LENGTH] = [7; LENGTH];
 
-/// Runs `line` to the point where it has all and commits it to a pipe, collects garbage, and lets it
-/// end.
-fn collect_garbage_meanwhile(world: &World, sandbox: &Sandbox, line: CommandLine) {
+/// Runs `line` to the point where it has all and commits it to a pipe, does something, and lets it end.
+fn meanwhile(sandbox: &Sandbox, line: CommandLine, action: impl FnOnce()) -> Finished {
     let pipe = sandbox.path("pipe");
     if !pipe.exists() {
         let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -28,19 +27,19 @@ fn collect_garbage_meanwhile(world: &World, sandbox: &Sandbox, line: CommandLine
     }
     let mut command = sandbox.command();
     command
-        .args(line.with("--to", sandbox.out("pipe")).into_words())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut run = command.spawn().unwrap();
+        .args(line.into_words())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = command.spawn().unwrap();
     let mut reader = File::open(&pipe).unwrap();
     reader.read_exact(&mut [0]).unwrap();
     // What was only needed for reading would be gone by now.
     thread::sleep(Duration::from_millis(500));
-    world.ask("nix-store", ["--gc"]);
+    action();
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, CONTENT[1..]);
-    assert!(run.wait().unwrap().success());
+    Finished::new(&run.wait_with_output().unwrap())
 }
 
 #[test]
@@ -56,7 +55,9 @@ fn nothing_that_a_run_found_or_added_is_collected_before_it_ends() {
                 if is_there {
                     sandbox.run(line.clone()).exits(0);
                 }
-                collect_garbage_meanwhile(&world, &sandbox, line.clone());
+                let line = line.clone().with("--to", sandbox.out("pipe"));
+                let gc = || drop(world.ask("nix-store", ["--gc"]));
+                meanwhile(&sandbox, line, gc).exits(0);
                 assert_eq!(world.entries().len(), 1, "{to}, {is_there}");
                 // With the run, what kept it ends.
                 thread::sleep(Duration::from_millis(300));
@@ -64,6 +65,34 @@ fn nothing_that_a_run_found_or_added_is_collected_before_it_ends() {
                 assert_eq!(world.entries().len(), 0, "{to}, {is_there}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_removed_by_force_gets_no_gc_root() {
+    for installation in Installation::all("what_is_removed_by_force_gets_no_gc_root") {
+        let world = World::with_daemon(&installation);
+        let (_standin, url, file) = served(&world, &CONTENT);
+        let hash = world.hash("sha256", "flat", &file);
+        let sandbox = world.sandbox();
+        let line = CommandLine::http_file(&url, &hash);
+        let to_store = line.clone().with("--to", world.through_daemon());
+        let store_path = sandbox.run(to_store).exits(0).stdout;
+        let line = line
+            .with("--to", sandbox.out("pipe"))
+            .with("--to", world.through_daemon())
+            .with("--gc-root", "result");
+        let remove = || {
+            fs::remove_file(world.physical(store_path.trim_end())).unwrap();
+            // Notices, and forgets it.
+            world.ask("nix-store", ["--verify"]);
+        };
+        meanwhile(&sandbox, line, remove).exits(6).says([
+            "is no longer there",
+            "hint: ",
+            "run it again",
+        ]);
+        assert!(!sandbox.path("result").is_symlink());
     }
 }
 

@@ -31,7 +31,6 @@ fn with_own_root() -> Command {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn without_a_daemon_the_store_of_this_machine_is_written_all_the_same() {
     let test = "without_a_daemon_the_store_of_this_machine_is_written_all_the_same";
     let probe = with_own_root()
