@@ -2,7 +2,9 @@
 //! it cannot be read.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -93,6 +95,74 @@ fn what_is_removed_by_force_gets_no_gc_root() {
             "run it again",
         ]);
         assert!(!sandbox.path("result").is_symlink());
+    }
+}
+
+/// How a client asks a daemon what it knows of a path.
+const QUERY_PATH_INFO: u64 = 26;
+
+/// Stands between a client and the world's daemon, and does something before the client asks for the
+/// second time what is known of a path.
+fn between(world: &World, action: impl FnOnce() + Send + 'static) -> String {
+    let listener = UnixListener::bind(world.path("between")).unwrap();
+    let socket = world.socket();
+    thread::spawn(move || {
+        let mut action = Some(action);
+        let mut asked = 0;
+        for client in listener.incoming() {
+            let (mut client, mut daemon) = (client.unwrap(), UnixStream::connect(&socket).unwrap());
+            let (mut answers, mut back) =
+                (daemon.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = io::copy(&mut answers, &mut back);
+            });
+            let mut chunk = vec![0; 1 << 16];
+            // It waits for the answer to each question: so no two of them come at once.
+            while let Ok(length @ 1..) = client.read(&mut chunk) {
+                asked += u32::from(chunk.starts_with(&QUERY_PATH_INFO.to_le_bytes()));
+                if asked == 2
+                    && let Some(action) = action.take()
+                {
+                    action();
+                }
+                if daemon.write_all(&chunk[..length]).is_err() {
+                    break;
+                }
+            }
+            let _ = daemon.shutdown(Shutdown::Both);
+        }
+    });
+    let (root, socket) = (world.root.path(), world.path("between"));
+    format!("store=unix://{}?root={}", socket.display(), root.display())
+}
+
+#[test]
+fn what_is_gone_when_it_is_to_be_copied_is_fetched_for_all() {
+    for installation in Installation::all("what_is_gone_when_it_is_to_be_copied") {
+        let world = World::with_daemon(&installation);
+        let (standin, url, file) = served(&world, &CONTENT);
+        let hash = world.hash("sha256", "flat", &file);
+        let sandbox = world.sandbox();
+        let line = CommandLine::http_file(&url, &hash);
+        let to_store = line.clone().with("--to", world.through_daemon());
+        let store_path = sandbox.run(to_store).exits(0).stdout.trim_end().to_owned();
+        standin.take_requests();
+
+        let (files, mut verify) = (world.physical(&store_path), world.command("nix-store"));
+        let to = between(&world, move || {
+            fs::remove_file(files).unwrap();
+            assert!(verify.arg("--verify").output().unwrap().status.success());
+        });
+        let line = line.with("--to", to).with("--to", sandbox.out("copy"));
+        let done = sandbox.run(line.flag("--json")).exits(0);
+        let done = done.says(["warning: ", "is no longer there"]);
+        assert_eq!(standin.take_requests().len(), 1);
+        for destination in done.json()["destinations"].as_array().unwrap() {
+            assert_eq!(destination["status"], "done");
+        }
+        assert!(world.is_valid(&store_path));
+        assert_eq!(fs::read(world.physical(&store_path)).unwrap(), CONTENT);
+        assert_eq!(fs::read(sandbox.path("copy")).unwrap(), CONTENT);
     }
 }
 
