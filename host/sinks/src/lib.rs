@@ -12,7 +12,9 @@
 //! | `file:///DIR?…` | a binary cache on disk, in Nix's format and with Nix's parameter names |
 //!
 //! ```text
-//! Destination ── open ──▶ Staged ── spawn ──▶ (Feed, thread) ── batches… ──▶ Staged ── commit(&Verified) ──▶ Committed
+//! Destination ── lookup ──▶ Held ── read ──▶ Archive, for the others
+//!                            Held ── confirm ──▶ (Existing, Kept)
+//! Destination ── open ──▶ Staged ── spawn ──▶ (Feed, thread) ── batches… ──▶ Staged ── commit(&Verified) ──▶ (Committed, Kept)
 //! ```
 
 mod destination;
