@@ -14,6 +14,7 @@ mod hostile;
 mod installation;
 mod nix;
 mod sandbox;
+mod skip;
 mod traces;
 
 pub use build::workspace;
@@ -24,4 +25,5 @@ pub use hostile::Hostile;
 pub use installation::Installation;
 pub use nix::{Nix, nix_string};
 pub use sandbox::{Sandbox, TOKEN, TOKEN_VARIABLE, files_below, private_project};
+pub use skip::{is_root, skip};
 pub use traces::Secret;

@@ -19,7 +19,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 
-use fetchhost_e2e::{CommandLine, Sandbox, private_project};
+use fetchhost_e2e::{CommandLine, Sandbox, private_project, skip};
 
 /// Says that this process is the one in the namespace.
 const INSIDE: &str = "FETCHHOST_TEST_IN_NAMESPACE";
@@ -43,12 +43,7 @@ fn only_the_servers_that_were_asked_for_are_contacted() {
     }
     let probe = in_namespace().arg("true").output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(
-            !in_ci,
-            "{TEST} needs `unshare`, and in CI it must not be skipped"
-        );
-        eprintln!("SKIPPED: {TEST}: no network namespace can be made here");
+        skip(TEST, "no network namespace can be made here");
         return;
     }
     // Whatever has to be built is built while there is a network.

@@ -15,9 +15,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Sandbox, TREE_HASH, member_content, private_project, sri};
+use fetchhost_e2e::{
+    CommandLine, Installation, Sandbox, TREE_HASH, is_root, member_content, private_project, sri,
+};
 use fetchhost_standin::{Config, Fault, Side, Standin};
-use world::{Installation, World, eventually, is_root};
+use world::{World, eventually};
 
 /// Somebody without any right.
 const NOBODY: u32 = 65534;

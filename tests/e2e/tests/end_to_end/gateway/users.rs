@@ -1,12 +1,12 @@
 //! Users: the gateway belongs to one that is not root; builds are his own, or arrive through a daemon.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fetchhost_e2e::{Finished, Nix, Sandbox, member_content, private_project, sri};
+use fetchhost_e2e::{Finished, Nix, Sandbox, is_root, member_content, private_project, sri};
 use fetchhost_standin::Standin;
 
 use super::serve::{Serve, configuration};
@@ -148,15 +148,6 @@ fn configured(standin: &Standin, rule: &str) -> Sandbox {
     Sandbox::new()
         .own_cache()
         .configured(&configuration(standin, &rule))
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn is_root(test: &str) -> bool {
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        eprintln!("SKIPPED: {test}: only root can run it");
-    }
-    root
 }
 
 #[test]

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Finished, Sandbox};
+use fetchhost_e2e::{CommandLine, Finished, Installation, Sandbox};
 
 use super::served;
-use super::world::{Installation, World};
+use super::world::World;
 
 /// More than a pipe holds, in bytes.
 const LENGTH: usize = 1 << 20;

@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Finished, Sandbox, sri};
+use fetchhost_e2e::{CommandLine, Finished, Installation, Sandbox, sri};
 use fetchhost_standin::{Config, Fault, Side, Standin};
 
-use super::world::{Installation, World, eventually};
+use super::world::{World, eventually};
 
 /// All of a file but its end, in bytes: more than Nix keeps in memory before it writes, and less.
 const LENGTHS: [(u64, u64); 2] = [(64 << 20, 56 << 20), (2 << 20, 1 << 20)];

@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Sandbox, sri};
+use fetchhost_e2e::{CommandLine, Installation, Sandbox, sri};
 use fetchhost_standin::{Config, Standin};
 
-use super::world::{Installation, World, eventually};
+use super::world::{World, eventually};
 
 /// Well beyond what Nix keeps in memory, in bytes.
 const LENGTH: u64 = 40 << 20;

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use fetchhost_e2e::{CommandLine, sri};
+use fetchhost_e2e::{CommandLine, Installation, sri};
 
-use super::world::{Installation, World};
+use super::world::World;
 use super::{SCRIPT, served};
 
 #[test]

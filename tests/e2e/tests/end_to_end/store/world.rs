@@ -3,69 +3,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetchhost_e2e::Sandbox;
+use fetchhost_e2e::{Installation, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// Names folders with the programs of more versions of Nix, with `:` between them.
-const OTHERS: &str = "NIX_FETCHHOST_TEST_NIX_DIRS";
-
-/// One version of Nix.
-#[derive(Clone)]
-pub(super) struct Installation {
-    /// The folder of its programs; none for the one in `PATH`.
-    folder: Option<PathBuf>,
-    pub(super) version: String,
-}
-
-impl Installation {
-    pub(super) fn in_folder(folder: Option<PathBuf>) -> Option<Self> {
-        let program = folder
-            .as_ref()
-            .map_or_else(|| PathBuf::from("nix"), |folder| folder.join("nix"));
-        let output = Command::new(program).arg("--version").output().ok()?;
-        let version = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        Some(Self { folder, version })
-    }
-
-    /// The one that is installed, and those that the environment names. None where Nix is not
-    /// installed, after saying which test is skipped; in CI that is a failure.
-    #[expect(clippy::print_stderr, reason = "a test says what it ran with")]
-    pub(super) fn all(test: &str) -> Vec<Self> {
-        let Some(installed) = Self::in_folder(None) else {
-            let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(
-                !in_ci,
-                "{test} needs `nix`, and in CI it must not be skipped"
-            );
-            eprintln!("SKIPPED: {test}: `nix` is not installed");
-            return Vec::new();
-        };
-        let others = std::env::var_os(OTHERS).filter(|value| !value.is_empty());
-        let Some(others) = others else {
-            eprintln!(
-                "{test}: only {} ran; {OTHERS} names no other",
-                installed.version
-            );
-            return vec![installed];
-        };
-        let found = std::env::split_paths(&others).map(|folder| {
-            let found = Self::in_folder(Some(folder.clone()));
-            found.unwrap_or_else(|| panic!("{OTHERS}: no `nix` in {}", folder.display()))
-        });
-        let all: Vec<_> = std::iter::once(installed).chain(found).collect();
-        for installation in &all {
-            eprintln!("{test}: {}", installation.version);
-        }
-        all
-    }
-}
 
 /// A store in a folder of its own, with or without a daemon.
 pub(super) struct World {
@@ -129,11 +75,8 @@ impl World {
 
     /// What the environment of Nix's programs is, but for which store they mean.
     pub(super) fn variables(&self) -> [(&'static str, OsString); 5] {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = self.installation.folder.iter().cloned();
-        let folders = folders.chain(std::env::split_paths(&path));
         [
-            ("PATH", std::env::join_paths(folders).unwrap()),
+            ("PATH", self.installation.search_path()),
             ("NIX_CONF_DIR", self.path("conf").into()),
             ("NIX_USER_CONF_FILES", "/dev/null".into()),
             ("NIX_PATH", OsString::new()),
@@ -143,9 +86,7 @@ impl World {
 
     /// One of Nix's programs, on the store itself.
     pub(super) fn command(&self, program: &str) -> Command {
-        let folder = self.installation.folder.as_ref();
-        let program = folder.map_or_else(|| program.into(), |folder| folder.join(program));
-        let mut command = Command::new(program);
+        let mut command = self.installation.command(program);
         command
             .env_clear()
             .envs(self.variables())
@@ -239,16 +180,6 @@ impl Drop for World {
         let root = self.root.path();
         drop(Command::new("chmod").args(["-R", "u+w"]).arg(root).output());
     }
-}
-
-/// Where only root may change who somebody is.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(super) fn is_root(test: &str) -> bool {
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        eprintln!("SKIPPED: {test}: only root can run it");
-    }
-    root
 }
 
 /// Waits for something that another process does.
