@@ -149,7 +149,7 @@ async fn put(
     let staged = running.await.unwrap().unwrap();
     match Verified::check(output, measured) {
         Ok(verified) => {
-            staged.commit(&verified).unwrap();
+            drop(staged.commit(&verified).unwrap());
             Ok(())
         }
         Err(VerifyError::Mismatch(mismatch)) => Err(mismatch),
