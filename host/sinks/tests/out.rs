@@ -236,20 +236,42 @@ async fn a_commit_of_less_than_was_verified_is_refused() {
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
 }
 
-#[tokio::test]
-async fn a_place_that_does_not_exist_is_named_with_a_remedy() {
+#[test]
+fn a_folder_that_takes_no_file_is_named_with_a_remedy_before_anything_is_fetched() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("missing/file");
-    let error = publish(&to(&path), FLAT, flat("x")).await.err().unwrap();
-    let text = error.to_string();
-    assert!(
-        text.starts_with("`out:/") && text.contains("cannot create a file in `/"),
-        "{text}"
-    );
-    assert!(
-        error.hint().unwrap().contains("create the folder above it"),
-        "{error}"
-    );
+    fs::write(folder.path().join("file"), "x").unwrap();
+    // Nobody creates anything in there, root neither.
+    for (above, said) in [
+        (folder.path().join("missing"), "cannot create a file in"),
+        (folder.path().join("file"), "cannot look at"),
+        ("/proc/self".into(), "cannot create a file in"),
+    ] {
+        let path = above.join("result");
+        let error = to(&path).open(&incoming()).err().unwrap();
+        let text = error.to_string();
+        let begin = format!("`out:{}`: {said} `{}", path.display(), above.display());
+        assert!(text.starts_with(&begin), "{text}");
+        assert!(
+            text.ends_with(')') && !text.contains(".nix-fetchhost-"),
+            "{text}"
+        );
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .starts_with("create the folder above it"),
+            "{error}"
+        );
+    }
+    assert_eq!(files(folder.path()), ["file"]);
+}
+
+#[test]
+fn opening_leaves_nothing_beside_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let staged = to(&folder.path().join("result")).open(&incoming()).unwrap();
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+    drop(staged);
 }
 
 #[tokio::test]

@@ -21,7 +21,9 @@ pub(super) fn replace(file: &File, temporary: TempPath, path: &Path) -> io::Resu
 
 /// Writes `text` to a temporary file in the folder of `path`, ready for a final name.
 pub(super) fn prepare(path: &Path, text: &str) -> io::Result<NamedTempFile> {
-    let mut file = temporary::name().tempfile_in(folder_of(path))?;
+    let mut file = temporary::name()
+        .tempfile_in(folder_of(path))
+        .map_err(temporary::without_name)?;
     file.write_all(text.as_bytes())?;
     seal(file.as_file())?;
     Ok(file)

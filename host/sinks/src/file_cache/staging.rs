@@ -29,6 +29,7 @@ impl FileCache {
         let failed = failed(&label, "create a file in", &folder);
         let (file, temporary) = temporary::name()
             .tempfile_in(&folder)
+            .map_err(temporary::without_name)
             .map_err(failed)?
             .into_parts();
         let compressor = Compressor::new(self, file).map_err(failed)?;

@@ -43,14 +43,33 @@ pub(crate) fn open(label: String, path: &Path) -> Result<Box<dyn Staged>, SinkEr
             label,
             path: path.to_owned(),
         }),
-        occupant => Ok(Box::new(Out {
-            label,
-            path: path.to_owned(),
-            occupant,
-            written: 0,
-            held: None,
-        })),
+        occupant => {
+            // Only the first piece says what to make here; that something can be made is known now.
+            let probe = temporary::name().tempfile_in(above(path));
+            drop(probe.map_err(cannot_create(&label, above(path)))?);
+            Ok(Box::new(Out {
+                label,
+                path: path.to_owned(),
+                occupant,
+                written: 0,
+                held: None,
+            }))
+        }
     }
+}
+
+/// The folder that `path` is in.
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    }
+}
+
+/// Says that nothing temporary can be made in `folder`.
+fn cannot_create(label: &str, folder: &Path) -> impl Fn(io::Error) -> SinkError + Copy {
+    let failed = failed(label, "create a file in", folder);
+    move |error| failed(temporary::without_name(error))
 }
 
 /// What is at a path.
@@ -123,11 +142,8 @@ enum Held {
 impl Out {
     /// Makes the file, folder or link that `root` begins.
     fn begin(&self, root: &Event) -> Result<Held, SinkError> {
-        let above = match self.path.parent() {
-            Some(above) if !above.as_os_str().is_empty() => above,
-            _ => Path::new("."),
-        };
-        let failed = failed(&self.label, "create a file in", above);
+        let above = above(&self.path);
+        let failed = cannot_create(&self.label, above);
         match root {
             Event::Directory => {
                 self.refuse_unless(&[Occupant::Nothing, Occupant::Folder])?;
