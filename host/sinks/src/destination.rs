@@ -48,7 +48,8 @@ impl Destination {
 
     /// What this place already has of `output`: a cache whose record names the same path and content
     /// address, and whose NAR is there, or a store where the path is valid and has that content
-    /// address. A plain file is never looked at. May block, and changes nothing.
+    /// address, or a plain file or folder that has the declared hash: that one is read as a whole.
+    /// Devices and pipes have nothing. May block, and changes nothing.
     ///
     /// # Errors
     ///
@@ -56,8 +57,8 @@ impl Destination {
     /// was looked for, and a commit replaces it.
     pub fn lookup(&self, output: &FixedOutput) -> Result<Option<Held>, SinkError> {
         match self {
-            Self::Out(_) => Ok(None),
-            Self::FileCache(cache) => Ok(cache.lookup(output)?.map(Held::in_cache)),
+            Self::Out(path) => Ok(out::lookup(self.label(), path, output).map(Held::in_file)),
+            Self::FileCache(cache) => Ok(cache.lookup(output)?.map(Held::in_file)),
             Self::Store(store) => store.lookup(output),
         }
     }

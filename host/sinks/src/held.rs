@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::error::SinkError;
+use crate::error::{SinkError, failed};
 use crate::file_cache;
-use crate::reading::Archive;
-use crate::staged::Existing;
+use crate::reading::{Archive, packed};
+use crate::staged::{Existing, SinkKind};
 use crate::store::{Connection, Protected};
 
-/// What a cache or store has already. Nix's garbage collector keeps off it while this lives.
+/// What a cache, a store or a folder has already. Nix's garbage collector keeps off it while this lives.
 pub struct Held {
     existing: Existing,
     /// Only of a store.
@@ -16,7 +16,7 @@ pub struct Held {
 }
 
 impl Held {
-    pub(crate) fn in_cache(existing: Existing) -> Self {
+    pub(crate) fn in_file(existing: Existing) -> Self {
         Self {
             existing,
             protected: None,
@@ -44,6 +44,12 @@ impl Held {
     /// When it cannot be read, or [is gone](SinkError::is_gone).
     pub fn read(&mut self) -> Result<Option<Archive>, SinkError> {
         match &mut self.protected {
+            None if self.existing.kind == SinkKind::Out => {
+                let (label, path) = (&self.existing.label, &self.existing.nar);
+                packed(path.clone())
+                    .map(Some)
+                    .map_err(failed(label, "read", path))
+            }
             None => file_cache::open(&self.existing),
             Some(protected) => protected.read(&self.existing).map(Some),
         }

@@ -86,7 +86,7 @@ pub struct Committed {
     pub narinfo: Option<PathBuf>,
 }
 
-/// An artifact that a cache or store had before.
+/// An artifact that a destination had before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Existing {
     /// The destination, without its parameters.
@@ -99,7 +99,7 @@ pub struct Existing {
         skip_serializing_if = "Option::is_none"
     )]
     pub narinfo: Option<PathBuf>,
-    /// The NAR of a cache, or the files of the store path.
+    /// The file or folder, the NAR of a cache, or the files of the store path.
     #[serde(serialize_with = "path_text")]
     pub nar: PathBuf,
     /// How the NAR of a cache is compressed.

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -44,7 +45,8 @@ impl Nix {
             root,
         };
         let start = Instant::now();
-        while !nix.root.path().join("socket").exists() {
+        // The socket is there before somebody listens.
+        while UnixStream::connect(nix.root.path().join("socket")).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
             thread::sleep(Duration::from_millis(10));
         }

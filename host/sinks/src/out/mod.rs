@@ -1,6 +1,7 @@
 //! `out:PATH`: a plain file, or a folder when the artifact is a tree.
 //!
-//! Nothing is ever written through what is already at PATH:
+//! A file or folder at PATH that has the declared hash is left alone. Otherwise, nothing is ever
+//! written through what is already there:
 //!
 //! | at PATH | a file comes | a folder comes | a symlink comes |
 //! |---|---|---|---|
@@ -16,6 +17,7 @@
 
 mod device;
 mod folder;
+mod lookup;
 
 use std::fs;
 use std::io;
@@ -34,6 +36,7 @@ use crate::temporary;
 use crate::write::write_all_slices;
 use device::Device;
 use folder::Folder;
+pub(crate) use lookup::lookup;
 
 /// Prepares to write to `path`.
 pub(crate) fn open(label: String, path: &Path) -> Result<Box<dyn Staged>, SinkError> {

@@ -117,6 +117,50 @@ fn what_one_destination_holds_is_copied_to_the_others() {
     }
 }
 
+#[test]
+fn what_lies_at_a_plain_path_is_copied_or_left_alone_and_fetched_again_on_demand() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    for (line, name) in [
+        (CommandLine::tree(&standin), "tree"),
+        (CommandLine::member(&standin), "member"),
+    ] {
+        let line = line.with("--to", sandbox.out(name));
+        let store_path = sandbox.run(line.clone()).exits(0).stdout;
+        let before = contents(&sandbox, name);
+        standin.take_requests();
+
+        let again = sandbox.run(line.clone()).exits(0);
+        again.says(["holds it already"]);
+        let cache = format!("file://{}", sandbox.path(&format!("of-{name}")).display());
+        let both = line.clone().with("--to", &cache).flag("--json");
+        let copied = sandbox.run(both).exits(0).json();
+        assert_eq!(standin.requests(), []);
+        assert_eq!(copied["storePath"], store_path.trim_end());
+        assert_eq!(copied["destinations"][0]["status"], "present");
+        assert_eq!(copied["destinations"][1]["status"], "done");
+        assert_eq!(contents(&sandbox, name), before);
+
+        let refetched = sandbox.run(line.flag("--refetch"));
+        if name == "tree" {
+            refetched.exits(6).says(["is a folder that is not empty"]);
+            assert_eq!(standin.requests(), []);
+        } else {
+            refetched.exits(0);
+            assert_ne!(standin.requests(), []);
+        }
+    }
+}
+
+#[test]
+fn another_file_at_a_plain_path_is_replaced() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    let line = CommandLine::member(&standin).with("--to", sandbox.out("member"));
+    fs::write(sandbox.path("member"), "another").unwrap();
+    sandbox.run(line).exits(0);
+    assert_ne!(standin.requests(), []);
+    assert_ne!(fs::read(sandbox.path("member")).unwrap(), b"another");
+}
+
 /// The files below, by their paths in it.
 fn contents(sandbox: &Sandbox, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = sandbox.path(folder);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -46,7 +47,8 @@ impl World {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         world.daemon = Some(command.spawn().unwrap());
         let start = Instant::now();
-        while !world.socket().exists() {
+        // The socket is there before somebody listens.
+        while UnixStream::connect(world.socket()).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
             thread::sleep(Duration::from_millis(10));
         }
