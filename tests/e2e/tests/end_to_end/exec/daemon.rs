@@ -1,6 +1,7 @@
 //! Evaluation by a client of Nix's daemon, trusted and not.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ impl Daemon {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let daemon = Self(command.stderr(Stdio::null()).spawn().unwrap());
         let start = Instant::now();
-        while !socket.exists() {
+        // The socket is there before somebody listens.
+        while UnixStream::connect(&socket).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
             thread::sleep(Duration::from_millis(10));
         }

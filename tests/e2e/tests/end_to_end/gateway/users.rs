@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,7 +39,8 @@ impl<'a> Daemon<'a> {
             .spawn()
             .unwrap();
         let start = Instant::now();
-        while !nix.path("sock").exists() {
+        // The socket is there before somebody listens.
+        while UnixStream::connect(nix.path("sock")).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
             std::thread::sleep(Duration::from_millis(10));
         }
