@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use fetchhost_credentials::CredentialError;
 use fetchhost_policy::{AddressDenied, CredentialName, Denial, Origin, ProxySource};
 
-use crate::{ProxyRefusal, SetupError, failure};
+use crate::{ProxyRefusal, SetupError, failure, tls::HOW_TO_ADD};
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +236,11 @@ pub enum TlsProblem {
     OtherHost,
     /// The server wants a client certificate, or not the one that it was shown.
     ClientCertificate,
-    /// Any other trouble; most often the server speaks no TLS.
+    /// The server shows the certificate of an authority as its own.
+    AuthorityShown,
+    /// What the server answers is no TLS; most often it is plain HTTP.
+    NotTls,
+    /// Any other trouble.
     Other,
 }
 
@@ -264,7 +268,7 @@ impl ProxyProblem {
                 "remove `[proxy]` at {place} and name the proxy in the environment, with user name and password: `https_proxy=http://USER:PASSWORD@HOST:PORT`"
             ),
             (Self::Tls(TlsProblem::UnknownAuthority), _) => format!(
-                "if the proxy uses a private certificate authority, name its certificates in `SSL_CERT_FILE`; or {directly}"
+                "if the proxy uses a private certificate authority, name its certificate: {HOW_TO_ADD}; or {directly}"
             ),
             (_, ProxySource::Environment) => {
                 format!("check `https_proxy` and `http_proxy`, or {directly}")
@@ -339,6 +343,12 @@ impl TransportError {
                 "check the host in the URL, and that this machine can reach it",
             )),
             Self::Tls { hint, .. } => Some(hint.clone()),
+            Self::Reset { origin, .. } | Self::Protocol { origin, .. } if !origin.is_https() => {
+                Some(format!(
+                    "check the scheme and the port in the URL: if the server speaks TLS there, it is `{}`",
+                    origin.to_string().replacen("http:", "https:", 1)
+                ))
+            }
             Self::LoginRedirect { credential, .. } => Some(match credential {
                 Some(name) => format!(
                     "credential `{name}` may have expired or lack a scope: renew it at the server"

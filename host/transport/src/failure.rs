@@ -5,13 +5,11 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use fetchhost_policy::{
-    CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate, Origin, Proxy, ProxySource, printable,
-};
+use fetchhost_policy::{ClientCertificate, Origin, Proxy, ProxySource, printable};
 
 use crate::{
-    AuthorityFile, ProxyProblem, Stage, TlsProblem, TransportError, connection::LookupError,
-    error::Seconds, retry,
+    AuthorityFile, ProxyProblem, Stage, TransportError, connection::LookupError, error::Seconds,
+    retry, tls,
 };
 
 /// What is known of a connection that failed.
@@ -29,7 +27,8 @@ pub(crate) struct Circumstances<'a> {
 /// The error of a request that got no answer.
 pub(crate) fn of_request(error: reqwest::Error, about: &Circumstances<'_>) -> TransportError {
     let error = error.without_url();
-    let detail = describe(&error);
+    let tls = cause::<rustls::Error>(&error);
+    let detail = tls.map_or_else(|| describe(&error), tls::describe);
     let origin = about.origin.clone();
     if let Some(proxy) = about.proxy
         && let Some(problem) = proxy_problem(&error, &origin, &detail)
@@ -60,13 +59,13 @@ pub(crate) fn of_request(error: reqwest::Error, about: &Circumstances<'_>) -> Tr
             },
         };
     }
-    if let Some(tls) = cause::<rustls::Error>(&error) {
-        let problem = tls_problem(tls);
+    if let Some(tls) = tls {
+        let problem = tls::problem(tls);
         return TransportError::Tls {
             origin,
             problem,
             detail,
-            hint: tls_hint(problem, about),
+            hint: tls::hint(problem, about),
         };
     }
     if error.is_connect() {
@@ -96,7 +95,7 @@ fn proxy_problem(error: &reqwest::Error, origin: &Origin, detail: &str) -> Optio
         return None;
     }
     Some(if let Some(tls) = tls {
-        ProxyProblem::Tls(tls_problem(tls))
+        ProxyProblem::Tls(tls::problem(tls))
     } else if cause::<LookupError>(error).is_some() {
         match retry::name_may_be_found_later(detail) {
             true => ProxyProblem::Passing,
@@ -124,74 +123,6 @@ fn tunnel_problem(error: &reqwest::Error) -> Option<ProxyProblem> {
         current = error.source();
     }
     None
-}
-
-fn tls_problem(error: &rustls::Error) -> TlsProblem {
-    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
-    match error {
-        Error::InvalidCertificate(wrong) => match wrong {
-            // A bad signature: an authority of the same name as a trusted one, with another key.
-            Wrong::UnknownIssuer | Wrong::BadSignature => TlsProblem::UnknownAuthority,
-            Wrong::Expired
-            | Wrong::ExpiredContext { .. }
-            | Wrong::NotValidYet
-            | Wrong::NotValidYetContext { .. } => TlsProblem::OutOfDate,
-            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => TlsProblem::OtherHost,
-            _ => TlsProblem::Other,
-        },
-        // What a server says of our certificate, or of there being none.
-        Error::AlertReceived(
-            Alert::CertificateRequired
-            | Alert::NoCertificate
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::HandshakeFailure,
-        ) => TlsProblem::ClientCertificate,
-        _ => TlsProblem::Other,
-    }
-}
-
-fn tls_hint(problem: TlsProblem, about: &Circumstances<'_>) -> String {
-    let origin = about.origin;
-    match problem {
-        TlsProblem::UnknownAuthority => match about.authorities.first() {
-            Some(file) => format!(
-                "if the server uses a private certificate authority, add its certificate to `{}`, which `{}` names",
-                file.path.display(),
-                file.named_by
-            ),
-            None => String::from(
-                "if the server uses a private certificate authority, name its certificates in `SSL_CERT_FILE`",
-            ),
-        },
-        TlsProblem::OutOfDate => String::from(
-            "the server's certificate is out of date, or the clock of this machine is wrong",
-        ),
-        TlsProblem::OtherHost => format!(
-            "the certificate belongs to another host than `{}`",
-            origin.host()
-        ),
-        TlsProblem::ClientCertificate => client_certificate_hint(origin, about.certificate),
-        TlsProblem::Other => format!("check that `{origin}` serves https on this port"),
-    }
-}
-
-fn client_certificate_hint(origin: &Origin, shown: Option<&ClientCertificate>) -> String {
-    match shown {
-        Some(spec) => format!(
-            "the server does not accept client certificate `{}`, `{}`: check that it is not out of date and that the server knows its authority",
-            spec.name,
-            spec.certificate.display()
-        ),
-        None => format!(
-            "the server wants a client certificate, most likely: add this to `config.toml`\n\n  [credential.NAME]\n  source = {{ client-certificate = {{ certificate = \"PATH\", key = \"PATH\" }} }}\n  scheme = \"{CERTIFICATE_SCHEME}\"\n  origins = [\"{origin}\"]\n\nand this to the grant for `{origin}`\n\n  credentials = {{ {CERTIFICATE_SLOT} = \"NAME\" }}"
-        ),
-    }
 }
 
 /// What broke a body, in words.

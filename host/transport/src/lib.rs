@@ -42,6 +42,7 @@ mod resume;
 mod retry;
 mod settings;
 mod setup;
+mod tls;
 
 pub use authorities::AuthorityFile;
 pub use certificate::CertificateProblem;

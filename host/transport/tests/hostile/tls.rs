@@ -186,15 +186,22 @@ async fn an_unknown_authority_is_refused_with_what_to_do() {
             }
         );
         assert!(unknown, "{error:?}");
-        let hint = error.hint().unwrap();
-        let file = trusted.file.path().display().to_string();
-        assert!(
-            hint.contains("which `NIX_SSL_CERT_FILE` names") && hint.contains(&file),
-            "{hint}"
+        // The file of the other variable is nobody's to edit.
+        assert_eq!(
+            error.hint().unwrap(),
+            "if the server uses a private certificate authority, name its certificate: set `SSL_CERT_FILE=FILE` (the platform's authorities stay trusted)"
         );
-        let error = get(&crate::support::client(quick()), &broker, &url).await;
-        let hint = error.unwrap_err().hint().unwrap();
-        assert!(hint.contains("in `SSL_CERT_FILE`"), "{hint}");
+        let settings = Settings {
+            authorities: vec![trusted.named_by("SSL_CERT_FILE")],
+            ..trusted.settings()
+        };
+        let named = get(&Client::new(settings, keyring()), &broker, &url).await;
+        let hint = named.unwrap_err().hint().unwrap();
+        let file = format!(
+            "add its certificate to `{}`, which",
+            trusted.file.path().display()
+        );
+        assert!(hint.contains(&file), "{hint}");
         assert!(server.received().is_empty());
     }
 }
@@ -245,12 +252,84 @@ async fn a_server_that_speaks_no_tls_is_not_asked_in_the_clear() {
     let told = matches!(
         error,
         TransportError::Tls {
-            problem: TlsProblem::Other,
+            problem: TlsProblem::NotTls,
             ..
         }
     );
     assert!(told, "{error:?}");
-    assert!(error.hint().unwrap().contains("serves https"), "{error:?}");
+    assert!(
+        error.to_string().ends_with(": what it answers is no TLS"),
+        "{error}"
+    );
+    let plain = format!("(`http://127.0.0.1:{}`)", server.port);
+    assert!(error.hint().unwrap().contains(&plain), "{error:?}");
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_tls_only_is_told_to_be_asked_so() {
+    let server = Authority::new()
+        .server("127.0.0.1", |_, _| answer("200 OK", "x"))
+        .await;
+    let broker = Granted::to(server.origin()).broker();
+    let client = crate::support::client(Settings {
+        attempts: 1,
+        ..quick()
+    });
+    let error = get(&client, &broker, &server.url("/")).await.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(hint.contains(&format!("`{}`", https(&server))), "{hint}");
+}
+
+#[tokio::test]
+async fn a_server_with_its_authoritys_own_certificate_is_told_to_be_so() {
+    let authority = Authority::new();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let shown = params.self_signed(&key).unwrap();
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(shown.pem().as_bytes()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![shown.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let server = Server::start_with(
+        |_, _| answer("200 OK", "x"),
+        move |stream| {
+            let acceptor = acceptor.clone();
+            async move { acceptor.accept(stream).await.map_err(io::Error::other) }
+        },
+    )
+    .await;
+    let broker = Granted::to(https(&server)).broker();
+    let url = format!("{}/", https(&server)).parse().unwrap();
+    // Whether it is trusted or not.
+    for path in [file.path(), authority.file.path()] {
+        let settings = Settings {
+            authorities: vec![AuthorityFile {
+                path: path.to_owned(),
+                named_by: "SSL_CERT_FILE",
+            }],
+            ..authority.settings()
+        };
+        let client = Client::new(settings, keyring());
+        let error = get(&client, &broker, &url).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.ends_with(": it shows the certificate of an authority as its own"),
+            "{text}"
+        );
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("`CA:FALSE`") && hint.contains("`SSL_CERT_FILE=FILE`"),
+            "{hint}"
+        );
+    }
     assert!(server.received().is_empty());
 }
 
