@@ -27,6 +27,13 @@ pub struct HashMismatch {
     pub got: Hash,
     /// The store path that was meant.
     pub path: StorePath,
+    /// What both hashes are over.
+    pub mode: OutputMode,
+    /// Whether a single file came, which has a hash in either mode.
+    pub is_file: bool,
+    /// Whether the declared hash is the one that what came has in the other mode, as far as that one
+    /// was measured: the sha256 of the NAR always is.
+    pub is_of_other_mode: bool,
 }
 
 /// Why an artifact is not verified.
@@ -57,10 +64,17 @@ impl Verified {
         let got = measured.hash(output.mode, output.hash.algorithm())?;
         let store_path = output.store_path();
         if got != &output.hash {
+            let other = match output.mode {
+                OutputMode::Flat => OutputMode::Nar,
+                OutputMode::Nar => OutputMode::Flat,
+            };
             return Err(Box::new(HashMismatch {
                 specified: output.hash.clone(),
                 got: got.clone(),
                 path: store_path,
+                mode: output.mode,
+                is_file: measured.flat_size().is_some(),
+                is_of_other_mode: measured.hash(other, output.hash.algorithm()) == Ok(&output.hash),
             })
             .into());
         }

@@ -205,11 +205,10 @@ impl Error {
                     .map(|hint| format!("\n\n{hint}"))
                     .unwrap_or_default()
             )),
-            Self::HashMismatch { web_page: None, .. } => Some(
-                "if the new content is what you want, declare the hash that was got; \
-                 otherwise the content changed upstream"
-                    .to_owned(),
-            ),
+            Self::HashMismatch {
+                mismatch,
+                web_page: None,
+            } => Some(mismatch_hint(mismatch)),
             Self::Sink(error) => error.hint(),
             Self::Damaged { holder, .. } => Some(
                 match holder.as_ref() {
@@ -224,6 +223,30 @@ impl Error {
             Self::NotMeasured(_) | Self::Thread(_) => None,
         }
     }
+}
+
+fn mismatch_hint(mismatch: &HashMismatch) -> String {
+    if mismatch.is_of_other_mode {
+        let (declared, other) = match mismatch.mode {
+            OutputMode::Flat => ("the NAR", OutputMode::Nar),
+            OutputMode::Nar => ("the file", OutputMode::Flat),
+        };
+        return format!(
+            "the declared hash is that of {declared}, and the mode is `{}`: declare the hash that was got, or use `--mode {other}`",
+            mismatch.mode
+        );
+    }
+    let over = match mismatch.mode {
+        // The hash of the file's bytes is not computed for an output that is known by its NAR.
+        OutputMode::Nar if mismatch.is_file => {
+            "; both hashes are over the NAR (the mode is `nar`): if the declared one is over the file's bytes, use `--mode flat`"
+        }
+        OutputMode::Nar | OutputMode::Flat => "",
+    };
+    format!(
+        "if the new content is what you want, declare the hash that was got; \
+         otherwise the content changed upstream{over}"
+    )
 }
 
 /// What a module says is marked as such: it must not sound like the host.

@@ -61,6 +61,8 @@ fn the_declared_hash_is_compared_in_its_own_mode_and_algorithm() {
                 panic!("{error}")
             };
             assert_eq!((&mismatch.specified, &mismatch.got), (wrong, right));
+            assert_eq!(mismatch.mode, mode);
+            assert!(mismatch.is_file && mismatch.is_of_other_mode);
         }
     }
 }
@@ -71,6 +73,10 @@ fn a_mismatch_reads_as_nix_says_it() {
     let declared = output(OutputMode::Flat, hash(HashAlgorithm::Sha256, b"other"));
     let got = hash(HashAlgorithm::Sha256, b"content");
     let error = Verified::check(&declared, measured).unwrap_err();
+    let VerifyError::Mismatch(mismatch) = &error else {
+        panic!("{error}")
+    };
+    assert!(!mismatch.is_of_other_mode);
     let expected = format!(
         "hash mismatch in fixed-output derivation '{}':\n         specified: {}\n            got:    {}",
         declared.store_path(),

@@ -255,3 +255,26 @@ fn a_configuration_that_others_can_write_is_not_read() {
     sandbox.run(line).exits(2).says(["config.toml"]);
     assert_eq!(standin.requests(), []);
 }
+
+#[test]
+fn a_hash_of_the_other_mode_is_told_as_such() {
+    let (sandbox, standin) = (Sandbox::new(), private_project());
+    let line = CommandLine::member(&standin).with("--to", sandbox.out("member"));
+    let fetched = sandbox.run(line.clone().flag("--json")).exits(0).json();
+    let (flat, nar) = (&fetched["hash"], &fetched["narHash"]);
+    let (flat, nar) = (flat.as_str().unwrap(), nar.as_str().unwrap());
+
+    let wrong = line.clone().set("--hash", nar);
+    sandbox.run(wrong.clone()).exits(4).says([
+        "the declared hash is that of the NAR, and the mode is `flat`",
+        "use `--mode nar`",
+    ]);
+    sandbox.run(wrong.with("--mode", "nar")).exits(0);
+
+    // Here the other hash is not computed.
+    let wrong = line.with("--mode", "nar").set("--hash", flat);
+    sandbox.run(wrong).exits(4).says([
+        "both hashes are over the NAR (the mode is `nar`)",
+        "use `--mode flat`",
+    ]);
+}
