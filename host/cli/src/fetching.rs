@@ -240,12 +240,14 @@ impl Fetching {
         done.contacts = client.journal().iter().map(ContactReport::new).collect();
         let mut ended = ended.and_then(|(outcome, report)| {
             if let Some(path) = provenance {
-                if !progress.has_planned() {
-                    return Err(provenance::nothing_fetched(path, report));
+                if progress.has_planned() {
+                    let (output, report) = (&outcome.output, &report);
+                    let statement =
+                        provenance::statement(output, report, &parameters, &ticket, &started);
+                    provenance::write(path, &statement, report)?;
+                } else {
+                    context.printer.warning(&provenance::nothing_fetched(path));
                 }
-                let statement =
-                    provenance::statement(&outcome.output, &report, &parameters, &ticket, &started);
-                provenance::write(path, &statement, &report)?;
             }
             Ok((outcome, report))
         });

@@ -81,16 +81,12 @@ pub(crate) fn check_place(path: &Path) -> Result<(), Failure> {
     )
 }
 
-/// Nothing is attested that this run did not see.
-pub(crate) fn nothing_fetched(path: &Path, report: ResultReport) -> Failure {
-    Failure {
-        report: Some(Box::new(report)),
-        ..Failure::usage(format!(
-            "no statement was written to `{}`: nothing was fetched, because the output was there already",
-            path.display()
-        ))
-        .with_hint("fetch it again with `--refetch`, or leave out `--provenance`")
-    }
+/// What is said when nothing was fetched: nothing is attested that this run did not see.
+pub(crate) fn nothing_fetched(path: &Path) -> String {
+    format!(
+        "no new statement was written to `{}`: nothing was fetched, because the output was there already (`--refetch` fetches it again)",
+        path.display()
+    )
 }
 
 /// Writes the statement whole or not at all; into what is no file, such as a pipe, as it is.

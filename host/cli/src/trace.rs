@@ -1,6 +1,7 @@
 //! The program's own trace, for `-vv`.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,7 +34,11 @@ pub(crate) fn start(argv: &[OsString]) {
         (false, _) => LevelFilter::TRACE,
     };
     let targets = Targets::new().with_targets(OURS.map(|target| (target, level)));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(targets);
     match global.log_format {
         LogFormat::Text => registry.with(layer.compact().without_time()).init(),
