@@ -38,6 +38,9 @@ impl Nix {
         }
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("nix.conf"), "build-users-group =\n").unwrap();
+        // Two workers that find no database at once get in each other's way.
+        let init = command(root.path(), "nix-store").arg("--init").output();
+        assert!(init.unwrap().status.success());
         let mut command = command(root.path(), "nix-daemon");
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         let nix = Self {
