@@ -66,9 +66,14 @@ fn killed_at_any_moment(line: &CommandLine, whole: &str) {
         let line = line.clone().with("--to", sandbox.cache("compression=zstd"));
         line.with("--to", sandbox.out("result"))
     };
-    let start = Instant::now();
-    sandbox.run(line(&sandbox)).exits(0);
-    let length = start.elapsed();
+    // The shortest of some runs: moments beyond a run's end would try nothing.
+    let timed = (0..3).map(|_| {
+        clear(&sandbox);
+        let start = Instant::now();
+        sandbox.run(line(&sandbox)).exits(0);
+        start.elapsed()
+    });
+    let length = timed.min().unwrap();
     let reference = shown(&sandbox);
     assert!(reference.contains_key(Path::new("cache/nix-cache-info")));
     assert!(reference.keys().any(|path| path.starts_with(whole)));
