@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::failure::Failure;
 
 /// A fetcher that can be run.
+#[derive(Clone)]
 pub(crate) struct Selected {
     /// The module's name in grants.
     pub(crate) id: ModuleId,

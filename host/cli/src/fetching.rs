@@ -26,7 +26,7 @@ use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::progress::Progress;
 use crate::provenance;
-use crate::report::{ContactReport, DryRun, ResultReport, hex};
+use crate::report::{DryRun, ResultReport, hex};
 use crate::signals;
 
 /// A job and what its report needs.
@@ -114,7 +114,7 @@ impl Fetching {
         let description = selected.description()?;
         let (mode, name) = mode_and_name(description, &params, output)?;
         let destinations = destinations(&wanted)?;
-        let effective = effective_origin(description, &params);
+        let effective = effective_origin(description, &params)?;
         let config = &context.settings.config;
         let broker = Broker::new(
             selected.id.clone(),
@@ -230,14 +230,10 @@ impl Fetching {
         if let Some(path) = provenance {
             provenance::check_place(path)?;
         }
-        let mut done = Done {
-            module: self.selected.id.to_string(),
-            module_digest: hex(&self.selected.module.digest()),
-            contacts: Vec::new(),
-        };
         let (client, progress) = (self.client.clone(), Arc::clone(&self.progress));
+        let selected = self.selected.clone();
         let ended = self.run_job(limit).await;
-        done.contacts = client.journal().iter().map(ContactReport::new).collect();
+        let done = Done::of(&selected, &client);
         let mut ended = ended.and_then(|(outcome, report)| {
             if let Some(path) = provenance {
                 if progress.has_planned() {
@@ -434,17 +430,29 @@ fn mode_and_name(
 }
 
 /// The origin that the parameters name, typed or by default. What is none is told where it is used.
-fn effective_origin(
+pub(crate) fn effective_origin(
     description: &FetcherDescription,
     parameters: &Map<String, Value>,
-) -> Option<Origin> {
-    let parameter = description.needs.origin_parameter.as_ref()?;
-    let default = || {
-        let schema = description.parameters.get("properties")?.get(parameter)?;
-        schema.get("default")
+) -> Result<Option<Origin>, Failure> {
+    let Some(parameter) = &description.needs.origin_parameter else {
+        return Ok(None);
     };
-    let text = parameters.get(parameter).or_else(default)?.as_str()?;
-    Origin::of_parameter(text).ok()
+    let given = parameters.get(parameter).filter(|value| !value.is_null());
+    let value = given.or_else(|| description.property(parameter)?.get("default"));
+    value
+        .and_then(Value::as_str)
+        .map(|text| origin_of(parameter, text))
+        .transpose()
+}
+
+/// The origin that a parameter names.
+fn origin_of(parameter: &str, text: &str) -> Result<Origin, Failure> {
+    Origin::of_parameter(text).map_err(|error| {
+        Failure::usage(format!(
+            "the parameter `{parameter}`: {}",
+            with_causes(&error)
+        ))
+    })
 }
 
 /// What typing this command line consents to.
@@ -458,13 +466,7 @@ fn consent(
         && params.typed.contains(parameter)
         && let Some(text) = params.object.get(parameter).and_then(Value::as_str)
     {
-        let origin = Origin::of_parameter(text).map_err(|error| {
-            Failure::usage(format!(
-                "the parameter `{parameter}`: {}",
-                with_causes(&error)
-            ))
-        })?;
-        typed_origins.push(origin);
+        typed_origins.push(origin_of(parameter, text)?);
     }
     let allow = origins(&args.allow)?;
     let credentials = credentials(&args.credential)?;

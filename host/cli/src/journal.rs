@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fetchhost_policy::{DisplayUrl, parse_url};
+use fetchhost_transport::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::catalog::Selected;
 use crate::failure::Failure;
 use crate::report::{ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, hex};
 
@@ -57,6 +59,17 @@ pub(crate) struct Done {
     pub(crate) module_digest: String,
     /// Each request that was sent, in order.
     pub(crate) contacts: Vec<ContactReport>,
+}
+
+impl Done {
+    /// What ran, and whom `client` asked so far.
+    pub(crate) fn of(selected: &Selected, client: &Client) -> Self {
+        Self {
+            module: selected.id.to_string(),
+            module_digest: hex(&selected.module.digest()),
+            contacts: client.journal().iter().map(ContactReport::new).collect(),
+        }
+    }
 }
 
 impl Record {

@@ -10,7 +10,7 @@ use fetchhost_formats::{Hash, OutputMode};
 use fetchhost_gateway::{Caller, Failed, Fetch, FetchUrl, Fetches, Unfit};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Silent};
 use fetchhost_policy::describe::FetcherDescription;
-use fetchhost_policy::{Broker, Config, Origin, printable};
+use fetchhost_policy::{Broker, Config, printable};
 use fetchhost_sinks::Destination;
 use fetchhost_transport::Client;
 use indicatif::HumanBytes;
@@ -21,10 +21,11 @@ use crate::catalog::{self, Selected};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
+use crate::fetching::effective_origin;
 use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::printer::Printer;
-use crate::report::{ContactReport, ResultReport, hex};
+use crate::report::ResultReport;
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
@@ -152,20 +153,9 @@ fn check_granted(
     description: &FetcherDescription,
     params: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    let Some(parameter) = &description.needs.origin_parameter else {
+    let Some(origin) = effective_origin(description, params)? else {
         return Ok(());
     };
-    let given = params.get(parameter).filter(|value| !value.is_null());
-    let value = given.or_else(|| description.property(parameter)?.get("default"));
-    let Some(text) = value.and_then(Value::as_str) else {
-        return Ok(());
-    };
-    let origin = Origin::of_parameter(text).map_err(|error| {
-        Failure::usage(format!(
-            "the parameter `{parameter}`: {}",
-            with_causes(&error)
-        ))
-    })?;
     match broker.explain(&origin).denial {
         None => Ok(()),
         Some(denial) => Err(Failure {
@@ -202,11 +192,7 @@ impl Fetch for Served {
             job.destinations = vec![into];
             let client = job.client.clone();
             let ended = fetchhost_pipeline::run(job).await;
-            let done = Done {
-                module: selected.id.to_string(),
-                module_digest: hex(&selected.module.digest()),
-                contacts: client.journal().iter().map(ContactReport::new).collect(),
-            };
+            let done = Done::of(&selected, &client);
             let fail =
                 |failure, got| Err(recorder.failed(&url, caller, done.clone(), failure, got));
             let outcome = match ended {
