@@ -137,9 +137,12 @@ mod tests {
         let me = Some(rustix::process::geteuid().as_raw());
         let known = |peer, local| {
             let tables = in_tables(peer, local);
-            // A kernel that does not answer is no reason to fail: then the tables count.
-            if let Ok(asked) = diag::uid(peer, local) {
-                assert_eq!(asked, tables);
+            match diag::uid(peer, local) {
+                Ok(asked) => assert_eq!(asked, tables),
+                // Then the tables count; whoever runs the tests should know.
+                Err(error) => fetchhost_e2e::say(&format!(
+                    "SKIPPED: the_kernel_knows_who_we_are: netlink is not answered: {error}"
+                )),
             }
             assert_eq!(Kernel.uid(peer, local), tables);
             tables

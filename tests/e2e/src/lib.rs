@@ -25,5 +25,5 @@ pub use hostile::Hostile;
 pub use installation::Installation;
 pub use nix::{Nix, nix_string};
 pub use sandbox::{Sandbox, TOKEN, TOKEN_VARIABLE, files_below, private_project};
-pub use skip::{is_root, skip};
+pub use skip::{is_root, say, skip};
 pub use traces::Secret;

@@ -14,7 +14,7 @@ pub fn skip(test: &str, why: &str) {
 
 /// Says something at once: the test harness shows what `eprintln` prints only when a test fails.
 #[expect(clippy::explicit_write, reason = "see above")]
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     writeln!(std::io::stderr(), "{text}").unwrap();
 }
 
