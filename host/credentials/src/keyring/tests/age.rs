@@ -183,8 +183,9 @@ fn a_file_that_demands_endless_work_is_refused_before_it_is_done() {
     let file = with_passphrase("x", 2);
     let text = String::from_utf8_lossy(&file).into_owned();
     let stanza = text.lines().nth(1).unwrap().to_owned();
-    assert!(stanza.starts_with("-> scrypt ") && stanza.ends_with(" 2"));
-    let heavy = stanza.replace(" 2", " 40");
+    assert!(stanza.starts_with("-> scrypt "));
+    // By its end only: the salt before it may begin with the same digit.
+    let heavy = format!("{}40", stanza.strip_suffix('2').unwrap());
     let place = stanza.len() + text.lines().next().unwrap().len() + 1;
     let mut bytes = b"age-encryption.org/v1\n".to_vec();
     bytes.extend(heavy.as_bytes());
