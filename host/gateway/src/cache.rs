@@ -88,6 +88,11 @@ impl Cache {
         })
     }
 
+    /// What may stay, in bytes.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Where the pipeline is to put what is fetched.
     pub(crate) fn destination(&self) -> Destination {
         let mut cache = FileCache::new(self.folder.clone());

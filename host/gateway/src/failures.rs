@@ -10,6 +10,9 @@
 //! | these parameters, whatever the reason was, with any hash but the one that the content had | a minute |
 //! | anything that is not at hand | while 60 fetches for such builds failed within a minute |
 //!
+//! What is not approved for such builds is refused without a fetch, and is no failure of the fetch that the
+//! owner approved; of more than 60 refusals within a minute, the rest share one record.
+//!
 //! Every reason counts alike: were a wrong hash remembered in another way than missing content, asking
 //! twice would tell whether there is content.
 //!
@@ -34,6 +37,10 @@ const MAX_REMEMBERED: usize = 1024;
 pub(crate) const TOO_MANY: &str = "too many fetches for builds of the Nix daemon failed within a minute; \
     for the rest of it such builds get only what is at hand";
 
+/// What is told when too much was asked for that is not approved.
+pub(crate) const TOO_MANY_REFUSED: &str = "builds of the Nix daemon asked for too much within a minute that is not approved; \
+    no more of it is recorded for the rest of that minute";
+
 /// What a fetch asks of upstream: all but the name and the hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Question {
@@ -56,26 +63,17 @@ impl Question {
     }
 }
 
-/// The failures of late.
+/// How often something happened of late.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
-    answers: HashMap<Question, (Instant, Failed)>,
-    /// When fetches for builds of a daemon failed, the latest last.
+pub(crate) struct Rate {
+    /// When it did, the latest last.
     recent: VecDeque<Instant>,
     /// The record of having held up somebody in this window.
     held_up: Option<(Instant, Failed)>,
 }
 
-impl Failures {
-    /// The failure that this fetch would end with, as far as one remembers.
-    pub(crate) fn known(&self, url: &FetchUrl, now: Instant) -> Option<Failed> {
-        let (at, failed) = self.answers.get(&Question::of(url))?;
-        let is_right = failed.got.as_ref() == Some(&url.output.hash);
-        (now - *at < REMEMBERED && !is_right).then(|| failed.clone())
-    }
-
-    /// Whether so much failed of late that no more is tried for builds of a daemon; with the record of
-    /// it, if there is one already.
+impl Rate {
+    /// Whether it was too often; with the record of having said so, if there is one already.
     pub(crate) fn is_too_much(&mut self, now: Instant) -> Option<Option<Failed>> {
         while self
             .recent
@@ -101,6 +99,33 @@ impl Failures {
         self.held_up = Some((now, failed));
     }
 
+    /// Notes that it happened.
+    pub(crate) fn count(&mut self, now: Instant) {
+        if self.recent.len() >= RATE {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+    }
+}
+
+/// The failures of late.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    answers: HashMap<Question, (Instant, Failed)>,
+    /// Fetches for builds of a daemon that failed.
+    pub(crate) fetches: Rate,
+    /// What such builds asked for that is not approved.
+    pub(crate) refusals: Rate,
+}
+
+impl Failures {
+    /// The failure that this fetch would end with, as far as one remembers.
+    pub(crate) fn known(&self, url: &FetchUrl, now: Instant) -> Option<Failed> {
+        let (at, failed) = self.answers.get(&Question::of(url))?;
+        let is_right = failed.got.as_ref() == Some(&url.output.hash);
+        (now - *at < REMEMBERED && !is_right).then(|| failed.clone())
+    }
+
     /// Remembers how a fetch failed.
     pub(crate) fn remember(
         &mut self,
@@ -112,10 +137,7 @@ impl Failures {
         let entry = (now, failed.clone());
         insert(&mut self.answers, Question::of(url), entry);
         if !is_owners {
-            if self.recent.len() >= RATE {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(now);
+            self.fetches.count(now);
         }
     }
 }
@@ -190,15 +212,19 @@ mod tests {
         for number in 0..RATE * 2 {
             failures.remember(&url(&format!("o{number}"), 1), &failed(None), true, now);
         }
-        assert_eq!(failures.is_too_much(now), None, "the owner's do not count");
+        assert_eq!(
+            failures.fetches.is_too_much(now),
+            None,
+            "the owner's do not count"
+        );
         for number in 0..RATE {
-            assert_eq!(failures.is_too_much(now), None);
+            assert_eq!(failures.fetches.is_too_much(now), None);
             failures.remember(&url(&format!("d{number}"), 1), &failed(None), false, now);
         }
-        assert_eq!(failures.is_too_much(now), Some(None));
-        failures.held_up(failed(None), now);
-        assert_eq!(failures.is_too_much(now), Some(Some(failed(None))));
-        assert_eq!(failures.is_too_much(now + RATE_WINDOW), None);
+        assert_eq!(failures.fetches.is_too_much(now), Some(None));
+        failures.fetches.held_up(failed(None), now);
+        assert_eq!(failures.fetches.is_too_much(now), Some(Some(failed(None))));
+        assert_eq!(failures.fetches.is_too_much(now + RATE_WINDOW), None);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::accounts::Caller;
 use crate::activity::Activity;
 use crate::cache::{Cache, Content};
-use crate::failures::{Failures, TOO_MANY};
+use crate::failures::{Failures, TOO_MANY, TOO_MANY_REFUSED};
 use crate::fetches::{Failed, Fetches};
 use crate::metrics::{Metrics, add};
 use crate::url::FetchUrl;
@@ -67,7 +68,9 @@ pub(crate) struct Flights {
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
-    /// One for each fetch that may run at once.
+    /// How many fetches may run at once.
+    at_once: usize,
+    /// One for each of them.
     turns: Semaphore,
     table: Mutex<Table>,
 }
@@ -94,6 +97,7 @@ impl Flights {
             cache,
             metrics,
             activity,
+            at_once,
             turns: Semaphore::new(at_once),
             table: Mutex::default(),
         }
@@ -101,7 +105,7 @@ impl Flights {
 
     /// Joins the fetch for this URL, or starts it.
     pub(crate) fn ask(self: &Arc<Self>, url: &FetchUrl, caller: Caller) -> Asked {
-        let key = key(url);
+        let key = url.for_any_owner();
         let now = Instant::now();
         let mut table = lock(&self.table);
         table.waited_for.retain(|_, flight| !flight.is_over(now));
@@ -147,6 +151,46 @@ impl Flights {
             sender.send_replace(Some(landing));
         });
         Asked::Flying(flight)
+    }
+
+    /// Starts fetches that somebody is about to ask for; never so many at once that others would wait long.
+    /// What fails is recorded.
+    pub(crate) fn expect(self: &Arc<Self>, urls: Vec<FetchUrl>) {
+        let (flights, active) = (Arc::clone(self), self.activity.begin());
+        tokio::spawn(async move {
+            let _active = active;
+            let fly = |url| {
+                let flights = Arc::clone(&flights);
+                async move {
+                    // The owner approved it, so that it is for him.
+                    if let Asked::Flying(flight) = flights.ask(&url, Caller::Owner) {
+                        flight.landing().await;
+                    }
+                }
+            };
+            stream::iter(urls)
+                .for_each_concurrent(flights.at_once, fly)
+                .await;
+        });
+    }
+
+    /// Records that a fetch is not for whoever asks.
+    pub(crate) fn refuse(&self, url: &FetchUrl, caller: Caller, reason: &str) -> Failed {
+        let now = Instant::now();
+        let limit = lock(&self.table).failures.refusals.is_too_much(now);
+        match limit {
+            Some(Some(failed)) => failed,
+            Some(None) => {
+                let failed = self.fetches.fail(url, caller, TOO_MANY_REFUSED);
+                let mut table = lock(&self.table);
+                table.failures.refusals.held_up(failed.clone(), now);
+                failed
+            }
+            None => {
+                lock(&self.table).failures.refusals.count(now);
+                self.fetches.fail(url, caller, reason)
+            }
+        }
     }
 
     /// Keeps a fetch findable for those who are sent on to wait for it.
@@ -233,7 +277,7 @@ impl Flights {
         let mut table = lock(&self.table);
         let known = table.failures.known(url, now);
         match known.map_or_else(
-            || table.failures.is_too_much(now),
+            || table.failures.fetches.is_too_much(now),
             |known| Some(Some(known)),
         ) {
             None => return Ok(()),
@@ -244,7 +288,8 @@ impl Flights {
             Some(None) => drop(table),
         }
         let failed = self.fetches.fail(url, caller, TOO_MANY);
-        lock(&self.table).failures.held_up(failed.clone(), now);
+        let mut table = lock(&self.table);
+        table.failures.fetches.held_up(failed.clone(), now);
         Err(failed)
     }
 
@@ -285,15 +330,6 @@ impl Drop for Flying<'_> {
     fn drop(&mut self) {
         lock(&self.flights.table).flying.remove(&self.key);
     }
-}
-
-/// What makes two requests the same fetch: all of the URL but whose gateway it means.
-fn key(url: &FetchUrl) -> String {
-    FetchUrl {
-        owner: None,
-        ..url.clone()
-    }
-    .to_string()
 }
 
 /// 128 bits that nobody guesses.

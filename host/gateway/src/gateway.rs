@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::accounts::{Accounts, Caller};
 use crate::activity::Activity;
+use crate::approvals::Approvals;
 use crate::cache::Cache;
 use crate::fetches::Fetches;
 use crate::flight::Flights;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub fetches: Arc<dyn Fetches>,
     /// Keeps what was fetched.
     pub cache: Cache,
+    /// What builds of a daemon may have where not all of it is theirs.
+    pub approvals: Approvals,
     /// How many fetches run at once.
     pub max_fetches: usize,
     /// How long a client is kept waiting before it is sent on: [`PATIENCE`].
@@ -76,6 +79,7 @@ pub(crate) struct Gateway {
     places: Places,
     pub(crate) flights: Arc<Flights>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) patience: Duration,
@@ -153,6 +157,7 @@ pub async fn serve(
         places: Places::new(),
         flights: Arc::new(flights),
         cache,
+        approvals: Arc::new(settings.approvals),
         metrics,
         activity: Arc::clone(&activity),
         patience: settings.patience,

@@ -8,6 +8,7 @@
 //! | which fetch is meant? | [`url`](FetchUrl) |
 //! | is this a request of Nix's, or of a web page's? | `rules` |
 //! | who asks, and may they? | [`peers`](Peers), [`accounts`](Accounts) |
+//! | is it approved for builds of a daemon? | [`approvals`](Approvals), made of [lock files](LockFile) |
 //! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
@@ -20,11 +21,13 @@
 mod accounts;
 mod activity;
 mod answer;
+mod approvals;
 mod cache;
 mod failures;
 mod fetches;
 mod flight;
 mod gateway;
+mod lock;
 mod metrics;
 mod peers;
 mod routes;
@@ -32,8 +35,10 @@ mod rules;
 mod url;
 
 pub use accounts::{AccountFiles, Accounts, Caller};
+pub use approvals::{Approval, Approvals, Approved, approval_name};
 pub use cache::Cache;
 pub use fetches::{Failed, Fetch, Fetches, Unfit};
 pub use gateway::{Ended, PATIENCE, Settings, serve};
+pub use lock::{LockFile, LockFileError, Locked, MAX_LOCK_FILE, is_fetch_name};
 pub use peers::{Kernel, Peers, is_loopback};
 pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};

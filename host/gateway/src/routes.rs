@@ -2,7 +2,7 @@
 //!
 //! | path | to whom | answer |
 //! |---|---|---|
-//! | `/v1/fetch/…/content?…` | the owner; builds of a daemon where the rule is `open` | content, or 404 |
+//! | `/v1/fetch/…/content?…` | the owner; builds of a daemon where the rule is `open`, or `approved` and this fetch is | content, or 404 |
 //! | `/v1/wait/ID/N` | the same | content, 404, or on to the next |
 //! | `/metrics` | the owner: counters would tell others how their fetches failed | counters |
 //! | `/healthz` | everybody on this machine | `ok` |
@@ -20,6 +20,7 @@ use http::{StatusCode, Uri};
 
 use crate::accounts::Caller;
 use crate::answer;
+use crate::fetches::Failed;
 use crate::flight::{Asked, Flight, Landing};
 use crate::gateway::Gateway;
 use crate::metrics::RequestOutcome;
@@ -33,6 +34,9 @@ const STRANGER: &str = "this gateway serves its owner and builds of the Nix daem
     who you are is neither, or cannot be told";
 const NO_DAEMON: &str = "this gateway serves no builds of the Nix daemon; \
     its owner sees why where 'nix-fetchhost serve' runs";
+const NOT_APPROVED: &str = "it is not approved for builds of the Nix daemon, which may be anybody's on this machine. \
+    To let them have it, put it into a lock file ('nix-fetchhost lock') and run 'nix-fetchhost approve FILE'; \
+    the fetch that is asked for must be the one in the file to the letter";
 const NOTHING: &str = "nothing is here";
 
 /// The routes of a gateway; each connection adds its caller as an extension.
@@ -105,6 +109,10 @@ async fn fetch(
         );
         return refuse(StatusCode::MISDIRECTED_REQUEST, &text);
     }
+    if let Err(failed) = approve(&gateway, &url, caller).await {
+        gateway.metrics.request(RequestOutcome::Failed);
+        return answer::failure(&failed, caller);
+    }
     match gateway.flights.ask(&url, caller) {
         Asked::Flying(flight) => attend(&gateway, &flight, caller, 0).await,
         Asked::Failed(failed) => {
@@ -140,12 +148,39 @@ async fn wait(
 /// The answer to those to whom no fetches are served.
 fn refused(gateway: &Gateway, caller: Caller) -> Option<Response> {
     let text = match (caller, gateway.accounts.daemon_peers) {
-        (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open) => return None,
-        (Caller::Daemon, DaemonPeers::Approved | DaemonPeers::None) => NO_DAEMON,
+        (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open | DaemonPeers::Approved) => {
+            return None;
+        }
+        (Caller::Daemon, DaemonPeers::None) => NO_DAEMON,
         (Caller::Stranger, _) => STRANGER,
     };
     gateway.metrics.request(RequestOutcome::Refused);
     Some(answer::text(StatusCode::FORBIDDEN, text))
+}
+
+/// Refuses builds of a daemon what is not approved, where they get nothing else. With the first fetch of an
+/// approved file that is asked for, the others of it start.
+async fn approve(gateway: &Arc<Gateway>, url: &FetchUrl, caller: Caller) -> Result<(), Failed> {
+    let needs_approval =
+        caller == Caller::Daemon && gateway.accounts.daemon_peers == DaemonPeers::Approved;
+    let approvals = Arc::clone(&gateway.approvals);
+    let read = tokio::task::spawn_blocking(move || approvals.current()).await;
+    let approved = match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(approved) => approved,
+        Err(_) if !needs_approval => return Ok(()),
+        Err(error) => {
+            let reason = format!("what is approved cannot be read: {error}");
+            return Err(gateway.flights.refuse(url, caller, &reason));
+        }
+    };
+    if needs_approval && !approved.contains(url) {
+        return Err(gateway.flights.refuse(url, caller, NOT_APPROVED));
+    }
+    let expected = approved.to_start(url, gateway.cache.limit());
+    if !expected.is_empty() {
+        gateway.flights.expect(expected.to_vec());
+    }
+    Ok(())
 }
 
 /// Waits for a fetch, which was waited for `waits` times before, and sends what came of it. Nix gives up

@@ -181,6 +181,15 @@ impl FetchUrl {
             owner,
         })
     }
+
+    /// Path and query without the gateway that is meant: the same for the same fetch.
+    pub(crate) fn for_any_owner(&self) -> String {
+        Self {
+            owner: None,
+            ..self.clone()
+        }
+        .to_string()
+    }
 }
 
 /// Path and query in the one spelling that is ours.
@@ -202,7 +211,7 @@ impl fmt::Display for FetchUrl {
     }
 }
 
-fn is_fetcher(text: &str) -> bool {
+pub(crate) fn is_fetcher(text: &str) -> bool {
     (1..=MAX_FETCHER).contains(&text.len())
         && text
             .bytes()

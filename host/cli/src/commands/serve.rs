@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
+    AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
 };
 use fetchhost_policy::DaemonPeers;
 use tokio::net::TcpListener;
@@ -29,6 +29,8 @@ const DEFAULT_MAX_FETCHES: u16 = 16;
 const ID_FILE: &str = "gateway-id";
 /// The folder of what was fetched.
 const CACHE_FOLDER: &str = "gateway";
+/// The folder of what was approved, below that of the state.
+pub(crate) const APPROVALS_FOLDER: &str = "approved";
 
 /// Answers Nix's own fetcher over loopback until it is asked to stop, or nothing goes on any more.
 pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Failure> {
@@ -72,6 +74,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
         peers: Arc::new(Kernel),
         fetches: Arc::new(Serving::new(context, state)?),
         cache,
+        approvals: Approvals::new(state.join(APPROVALS_FOLDER)),
         max_fetches: config.max_fetches.unwrap_or(DEFAULT_MAX_FETCHES).into(),
         patience: PATIENCE,
         idle_exit: args.idle_exit,
@@ -115,7 +118,7 @@ fn rule(accounts: &Accounts) -> String {
     let what = match peers {
         DaemonPeers::Open => "all that the configuration grants",
         DaemonPeers::Approved => {
-            "what was approved; this version can approve nothing, so they get nothing. \
+            "what `nix-fetchhost approve` approved and nothing else. \
              If all who can build on this machine may have what your configuration grants, \
              write `daemon-peers = \"open\"` below `[gateway]`"
         }

@@ -2,26 +2,18 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fetchhost_gateway::Cache;
 use serde_json::json;
 
-use crate::world::{Setup, World, flat};
+use crate::world::{Setup, World, eventually, flat};
 
 /// Bytes of all NARs; those that go at the same time do not count.
 fn held(world: &World) -> u64 {
     let nars = fs::read_dir(world.folder.path().join("cache/nar")).unwrap();
     let size = |nar: fs::DirEntry| nar.metadata().map_or(0, |found| found.len());
     nars.map(|nar| size(nar.unwrap())).sum()
-}
-
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(20), "not so: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

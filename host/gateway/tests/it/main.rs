@@ -1,10 +1,12 @@
 //! The gateway as its clients meet it: real sockets, hostile requests, a fetcher of the tests' own.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod approved;
 mod cache;
 mod callers;
 mod clients;
 mod fetching;
+mod lock;
 mod nix;
 mod url;
 mod world;

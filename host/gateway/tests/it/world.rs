@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fetchhost_artifact::{
     HashMismatch, Input, Layout, TreeEntry, Verified, VerifyError, Want, prepare,
 };
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches, OwnerId, Peers,
-    Settings, Unfit, serve,
+    AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
+    OwnerId, Peers, Settings, Unfit, serve,
 };
 use fetchhost_policy::{DaemonPeers, Limits};
 use fetchhost_sinks::{Destination, Incoming, spawn};
@@ -206,10 +206,16 @@ pub(crate) fn settings(
             tmp: folder.path().to_owned(),
         }),
         cache: Cache::open(folder.path().join("cache"), setup.cache_size).unwrap(),
+        approvals: approvals(folder),
         max_fetches: setup.max_fetches,
         patience: setup.patience,
         idle_exit: setup.idle_exit,
     }
+}
+
+/// What is approved for the gateway in this folder.
+pub(crate) fn approvals(folder: &TempDir) -> Approvals {
+    Approvals::new(folder.path().join("approved"))
 }
 
 /// A gateway that runs.
@@ -309,6 +315,15 @@ impl World {
     pub(crate) fn stop(mut self) -> Ended {
         drop(self.stop.take());
         self.ended()
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not so: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

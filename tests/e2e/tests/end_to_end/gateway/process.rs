@@ -30,7 +30,7 @@ fn it_listens_on_loopback_alone() {
 fn it_says_which_rule_is_in_force_and_why() {
     for (rule, says) in [
         ("open", "get all that the configuration grants"),
-        ("approved", "this version can approve nothing"),
+        ("approved", "`nix-fetchhost approve` approved"),
         ("none", "get nothing"),
     ] {
         let sandbox = Sandbox::new()
