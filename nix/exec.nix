@@ -8,6 +8,12 @@
   exec ?
     builtins.exec or (throw "exec.nix: builtins.exec is there only with the Nix option allow-unsafe-native-code-during-evaluation = true; nix/fetchhost.nix does without"),
 }:
-{
+let
   fetch = (import ./extra-builtins.nix { inherit exec; }).fetchhost;
+in
+{
+  inherit fetch;
+
+  # The fetches of a lock file, by name.
+  fromLock = import ./lock.nix { inherit fetch; };
 }

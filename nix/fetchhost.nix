@@ -299,6 +299,9 @@ in
 {
   inherit fetch;
 
+  # The fetches of a lock file, by name: `fromLock ./fetches.lock.json`. `nix-fetchhost lock` writes it.
+  fromLock = import ./lock.nix { inherit fetch; };
+
   # The artifacts of a GitLab CI job.
   # { project, hash, job-id | ref + job, url ? "https://gitlab.com", path ?, unpack ?, strip-components ? }
   fetchGitLabArtifact = fetchWith "gitlab-artifact";

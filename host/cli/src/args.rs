@@ -66,6 +66,11 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Answer Nix's own fetcher over loopback, with what the configuration grants
     Serve(ServeArgs),
+    /// Fetch what fetches.toml wants, and write the hashes into fetches.lock.json
+    #[command(after_help = LOCK_HELP)]
+    Lock(LockArgs),
+    /// Let builds of the Nix daemon have what a lock file names, through the gateway
+    Approve(ApproveArgs),
     /// Look at fetchers and the modules that offer them
     #[command(subcommand)]
     Fetcher(FetcherCommand),
@@ -121,6 +126,15 @@ An origin typed as a parameter is granted for this run; redirects to other origi
 const EXEC_HELP: &str = "\
 Grants come from the configuration only: `nix-fetchhost grant add` makes one.
 Expressions that call this command are in the folder nix/, and docs/nix.md explains them.";
+
+/// What `lock` says at the end of its help.
+const LOCK_HELP: &str = "\
+Grants come from the configuration only: `nix-fetchhost grant add` makes one.
+In fetches.toml stands, for each fetch:
+
+  [fetch.app]
+  fetcher = \"gitlab-artifact\"
+  params  = { project = \"group/app\", ref = \"main\", job = \"build\", path = \"app\" }";
 
 /// The heading of our own flags; a fetcher's parameters come before them.
 const FETCH_HEADING: &str = "Fetch options";
@@ -233,6 +247,38 @@ pub(crate) struct ServeArgs {
     /// End after this long without requests or fetches, for instance 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) idle_exit: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// What is wanted; the lock file lies beside it, as FILE with .lock.json for .toml
+    #[arg(long, value_name = "FILE", default_value = "fetches.toml")]
+    pub(crate) file: PathBuf,
+    /// Fetch this one again, and lock what it is now; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    pub(crate) update: Vec<String>,
+    /// Fetch all again, and lock what they are now
+    #[arg(long, conflicts_with_all = ["check", "update"])]
+    pub(crate) update_all: bool,
+    /// Only say whether the lock file is up to date, and contact nobody
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Put what is fetched there too, as `run` does, for instance store; repeatable
+    #[arg(long, value_name = "DEST", conflicts_with = "check")]
+    pub(crate) to: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// Lock files; what they hold now is approved, not what they may hold later
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Take back what was approved of these files
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) withdraw: bool,
+    /// List what is approved
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! From FETCHER as typed to a loaded module.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{Limit, ModuleId};
 
 use rustix::fs::{Mode, OFlags};
+use tokio::sync::Mutex;
 
 use crate::failure::Failure;
 
@@ -63,6 +65,36 @@ enum Reference {
         digest: Option<[u8; 32]>,
         fetcher: Option<String>,
     },
+}
+
+/// Fetchers by name alone, each loaded when first asked for: for those to whom no path may be looked up.
+pub(crate) struct ByName {
+    engine: Engine,
+    loaded: Mutex<HashMap<String, Arc<Selected>>>,
+}
+
+impl ByName {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The fetcher of this name.
+    pub(crate) async fn select(&self, name: &str) -> Result<Arc<Selected>, Failure> {
+        let mut loaded = self.loaded.lock().await;
+        if let Some(selected) = loaded.get(name) {
+            return Ok(Arc::clone(selected));
+        }
+        if !matches!(Reference::parse(name)?, Reference::Name(_)) {
+            return Err(Failure::usage(format!("`{name}` is not the name of a fetcher"))
+                .with_hint("`nix-fetchhost fetcher list` lists the names; a module's file can be used with `run`"));
+        }
+        let selected = Arc::new(select(&self.engine, name).await?);
+        loaded.insert(name.to_owned(), Arc::clone(&selected));
+        Ok(selected)
+    }
 }
 
 /// Loads the fetcher that `text` names. A module from a file must be pinned by its digest.

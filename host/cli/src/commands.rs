@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod approve;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod credential;
@@ -9,6 +10,7 @@ pub(crate) mod exec;
 pub(crate) mod fetcher;
 pub(crate) mod gc;
 pub(crate) mod grant;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod prefetch;

@@ -39,6 +39,20 @@ impl ExitStatus {
             Self::Signal(number) => 128 + number,
         }
     }
+
+    /// Which of several failures decides how the program ends: that with the smallest number.
+    pub(crate) fn gravity(self) -> u8 {
+        match self {
+            Self::Signal(_) => 0,
+            Self::Module => 1,
+            Self::HashMismatch => 2,
+            Self::Denied => 3,
+            Self::Sink => 4,
+            Self::Usage => 5,
+            Self::FetchFailed => 6,
+            Self::Success => 7,
+        }
+    }
 }
 
 impl From<ExitStatus> for ExitCode {

@@ -1,5 +1,5 @@
-//! From what was asked for to a job for the pipeline, and the job's run; shared by `run`, `prefetch` and
-//! `exec`.
+//! From what was asked for to a job for the pipeline, and the job's run; shared by `run`, `prefetch`,
+//! `exec` and `lock`.
 //!
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
@@ -32,15 +32,57 @@ use crate::signals;
 /// A job and what its report needs.
 pub(crate) struct Fetching {
     selected: Selected,
-    client: Client,
-    /// Ends questions and programs for credentials.
-    cancel: Cancel,
+    session: Session,
     job: Job,
-    progress: Arc<Progress>,
     /// The parameters, for the record.
     parameters: Map<String, Value>,
     /// The origin that is asked first and those that were typed, to explain what is granted.
     origins: Vec<Origin>,
+}
+
+/// What fetches go through; those of one command share connections and the credentials that were read.
+#[derive(Clone)]
+pub(crate) struct Session {
+    client: Client,
+    /// Ends questions and programs for credentials; not for one of several fetches.
+    cancel: Option<Cancel>,
+    progress: Arc<Progress>,
+}
+
+impl Session {
+    pub(crate) fn new(context: &Context, progress: Progress) -> Self {
+        let progress = Arc::new(progress);
+        let asking = Arc::clone(&progress);
+        let keyring = Keyring::new()
+            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
+        Self {
+            cancel: Some(keyring.cancel()),
+            client: context.client(Arc::new(keyring)),
+            progress,
+        }
+    }
+
+    /// For one of several fetches, with its own record of who was asked.
+    pub(crate) fn share(&self, progress: Progress) -> Self {
+        Self {
+            client: self.client.with_own_journal(),
+            cancel: None,
+            progress: Arc::new(progress),
+        }
+    }
+
+    /// What shows the course of it.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// What waits for the user or a program tidies up before this process ends.
+    pub(crate) fn end(&self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.fire();
+        }
+        self.progress.finish();
+    }
 }
 
 /// What is to be fetched, whichever way it was said.
@@ -95,12 +137,14 @@ impl Fetching {
             expectation,
             wanted,
         };
-        Self::prepare(context, selected, request)
+        let session = Session::new(context, Progress::new(context.printer));
+        Self::prepare(context, &session, selected, request)
     }
 
     /// Makes a job of a request.
     pub(crate) fn prepare(
         context: &Context,
+        session: &Session,
         selected: Selected,
         request: Request<'_>,
     ) -> Result<Self, Failure> {
@@ -123,12 +167,6 @@ impl Fetching {
             config,
             consent.as_ref(),
         )?;
-        let progress = Arc::new(Progress::new(context.printer));
-        let asking = Arc::clone(&progress);
-        let keyring = Keyring::new()
-            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
-        let cancel = keyring.cancel();
-        let client = context.client(Arc::new(keyring));
         let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
@@ -140,17 +178,15 @@ impl Fetching {
             destinations,
             refetch: wanted.refetch,
             broker: Arc::new(broker),
-            client: client.clone(),
+            client: session.client.clone(),
             limits: config.limits(),
             tmp: context.environment.tmp.clone(),
-            observer: Arc::clone(&progress) as Arc<dyn fetchhost_pipeline::Observer>,
+            observer: Arc::clone(&session.progress) as Arc<dyn fetchhost_pipeline::Observer>,
         };
         Ok(Self {
             selected,
-            client,
-            cancel,
+            session: session.clone(),
             job,
-            progress,
             parameters: params,
             origins: effective
                 .into_iter()
@@ -230,7 +266,9 @@ impl Fetching {
         if let Some(path) = provenance {
             provenance::check_place(path)?;
         }
-        let (client, progress) = (self.client.clone(), Arc::clone(&self.progress));
+        let Session {
+            client, progress, ..
+        } = self.session.clone();
         let selected = self.selected.clone();
         let ended = self.run_job(limit).await;
         let done = Done::of(&selected, &client);
@@ -269,23 +307,20 @@ impl Fetching {
     async fn run_job(self, limit: Option<Duration>) -> Result<(Outcome, ResultReport), Failure> {
         let Self {
             selected,
-            client,
-            cancel,
+            session,
             job,
-            progress,
             ..
         } = self;
-        let ended = until_stopped(fetchhost_pipeline::run(job), limit, &progress).await;
-        // What waits for the user or a program tidies up before this process ends.
-        cancel.fire();
-        progress.finish();
+        let running = fetchhost_pipeline::run(job);
+        let ended = until_stopped(running, limit, &session.progress).await;
+        session.end();
         let outcome = ended?;
         let report = ResultReport::new(
             &selected.id,
             &selected.module.digest(),
             &selected.fetcher,
             &outcome,
-            &client.journal(),
+            &session.client.journal(),
         );
         match outcome.failure() {
             None => Ok((outcome, report)),
@@ -381,7 +416,7 @@ fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
 }
 
 /// The output's mode and name: what was said, else by the fetcher's static rules.
-fn mode_and_name(
+pub(crate) fn mode_and_name(
     description: &FetcherDescription,
     params: &Map<String, Value>,
     args: &OutputArgs,

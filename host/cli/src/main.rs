@@ -6,6 +6,7 @@
 
 mod activation;
 mod args;
+mod batch;
 mod catalog;
 mod commands;
 mod context;
@@ -27,6 +28,7 @@ mod settings;
 mod signals;
 mod trace;
 mod typed;
+mod wishes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -206,6 +208,8 @@ async fn dispatch(
             allow,
             credential,
         }) => commands::grant::explain::explain(context, fetcher, origin, allow, credential).await,
+        Command::Lock(args) => commands::lock::lock(context, args).await,
+        Command::Approve(args) => commands::approve::approve(context, args).await,
         Command::Log { ticket } => commands::log::log(context, ticket.as_deref()),
         Command::Doctor => commands::doctor::doctor(context).await,
         Command::Gc {

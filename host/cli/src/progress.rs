@@ -31,6 +31,8 @@ pub(crate) struct Progress {
 enum Display {
     Bar(ProgressBar),
     Lines(Mutex<Transfer>),
+    /// One of several: what it is called, and the bar of all of them, if there is one.
+    Part(String, Option<ProgressBar>),
 }
 
 /// The body that is arriving.
@@ -62,6 +64,53 @@ impl Progress {
         }
     }
 
+    /// The course of several fetches, of which each is a [part](Self::part).
+    pub(crate) fn of_several(printer: Printer) -> Self {
+        let progress = Self::new(printer);
+        if let Display::Bar(bar) = &progress.display {
+            bar.set_length(0);
+        }
+        progress
+    }
+
+    /// The course of one of several fetches.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        let bar = match &self.display {
+            Display::Bar(bar) | Display::Part(_, Some(bar)) => Some(bar.clone()),
+            Display::Lines(_) | Display::Part(_, None) => None,
+        };
+        Self {
+            printer: self.printer,
+            display: Display::Part(name.to_owned(), bar),
+            committing: AtomicBool::new(false),
+            planned: AtomicBool::new(false),
+        }
+    }
+
+    /// Says how many of several fetches ended, and how one of them did.
+    pub(crate) fn ended(&self, count: usize, of: usize, line: &str) {
+        if let Display::Bar(bar) = &self.display {
+            bar.set_message(format!("{count} of {of}"));
+        }
+        self.print(|| self.printer.note(line));
+    }
+
+    /// Prints lines without harm to the bar.
+    fn print(&self, print: impl FnOnce()) {
+        match &self.display {
+            Display::Bar(bar) | Display::Part(_, Some(bar)) => bar.suspend(print),
+            Display::Lines(_) | Display::Part(_, None) => print(),
+        }
+    }
+
+    /// A line about this fetch.
+    fn named(&self, text: &str) -> String {
+        match &self.display {
+            Display::Part(name, _) => format!("{name}: {text}"),
+            Display::Bar(_) | Display::Lines(_) => text.to_owned(),
+        }
+    }
+
     /// Whether the module ran. It does not where the output was there, or was copied.
     pub(crate) fn has_planned(&self) -> bool {
         self.planned.load(Ordering::Relaxed)
@@ -70,7 +119,7 @@ impl Progress {
     /// Takes the bar off the screen while `question` is asked there. Whatever else happens meanwhile
     /// does not wait for the answer.
     pub(crate) fn make_room<T>(&self, question: impl FnOnce() -> T) -> T {
-        let Display::Bar(bar) = &self.display else {
+        let (Display::Bar(bar) | Display::Part(_, Some(bar))) = &self.display else {
             return question();
         };
         bar.disable_steady_tick();
@@ -98,6 +147,7 @@ impl Progress {
                     self.stop(&transfer);
                 }
             }
+            Display::Part(..) => {}
         }
     }
 
@@ -140,7 +190,9 @@ impl Observer for Progress {
         }
         match &self.display {
             Display::Bar(bar) => bar.set_message(text),
-            Display::Lines(_) => self.printer.detail(text),
+            Display::Lines(_) | Display::Part(..) => {
+                self.print(|| self.printer.detail(&self.named(text)));
+            }
         }
     }
 
@@ -151,6 +203,11 @@ impl Observer for Progress {
                 match total {
                     Some(total) => bar.set_length(total),
                     None => bar.unset_length(),
+                }
+            }
+            Display::Part(_, bar) => {
+                if let (Some(bar), Some(total)) = (bar, total) {
+                    bar.inc_length(total);
                 }
             }
             Display::Lines(transfer) => {
@@ -174,7 +231,8 @@ impl Observer for Progress {
 
     fn received(&self, bytes: u64) {
         match &self.display {
-            Display::Bar(bar) => bar.inc(bytes),
+            Display::Bar(bar) | Display::Part(_, Some(bar)) => bar.inc(bytes),
+            Display::Part(_, None) => {}
             Display::Lines(transfer) => {
                 let Ok(mut transfer) = transfer.lock() else {
                     return;
@@ -197,25 +255,18 @@ impl Observer for Progress {
     }
 
     fn warning(&self, text: &str) {
-        let print = || self.printer.warning(text);
-        match &self.display {
-            Display::Bar(bar) => bar.suspend(print),
-            Display::Lines(_) => print(),
-        }
+        self.print(|| self.printer.warning(&self.named(text)));
     }
 
     fn log(&self, line: &LogLine) {
-        let print = || match line.level {
+        let message = self.named(&line.message);
+        self.print(|| match line.level {
             LogLevel::Warn => self
                 .printer
-                .warning(&format!("the module says: {}", line.message)),
-            LogLevel::Info => self.printer.note(&line.message),
-            LogLevel::Debug | LogLevel::Phase => self.printer.detail(&line.message),
-        };
-        match &self.display {
-            Display::Bar(bar) => bar.suspend(print),
-            Display::Lines(_) => print(),
-        }
+                .warning(&self.named(&format!("the module says: {}", line.message))),
+            LogLevel::Info => self.printer.note(&message),
+            LogLevel::Debug | LogLevel::Phase => self.printer.detail(&message),
+        });
     }
 }
 

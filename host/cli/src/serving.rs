@@ -1,11 +1,9 @@
 //! Fetches for the gateway: by what the configuration grants alone, each recorded as `run` records its own.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fetchhost_credentials::Keyring;
-use fetchhost_engine::Engine;
 use fetchhost_formats::{Hash, OutputMode};
 use fetchhost_gateway::{Caller, Failed, Fetch, FetchUrl, Fetches, Unfit};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Silent};
@@ -15,9 +13,8 @@ use fetchhost_sinks::Destination;
 use fetchhost_transport::Client;
 use indicatif::HumanBytes;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
-use crate::catalog::{self, Selected};
+use crate::catalog::{ByName, Selected};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
@@ -29,19 +26,17 @@ use crate::report::ResultReport;
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
-    engine: Engine,
+    fetchers: ByName,
     config: Config,
     client: Client,
     tmp: PathBuf,
     recorder: Recorder,
-    /// Fetchers by name, loaded when first asked for.
-    loaded: Mutex<HashMap<String, Arc<Selected>>>,
 }
 
 impl Serving {
     pub(crate) fn new(context: &Context, state: &Path) -> Result<Self, Failure> {
         Ok(Self {
-            engine: context.engine()?,
+            fetchers: ByName::new(context.engine()?),
             config: context.settings.config.clone(),
             client: context.client(Arc::new(Keyring::new())),
             tmp: context.environment.tmp.clone(),
@@ -49,7 +44,6 @@ impl Serving {
                 state: state.to_owned(),
                 printer: context.printer,
             },
-            loaded: Mutex::default(),
         })
     }
 
@@ -93,17 +87,6 @@ impl Serving {
             observer: Arc::new(Silent),
         })
     }
-
-    async fn select(&self, name: &str) -> Result<Arc<Selected>, Failure> {
-        let mut loaded = self.loaded.lock().await;
-        if let Some(selected) = loaded.get(name) {
-            return Ok(Arc::clone(selected));
-        }
-        // The URL holds plain names alone: no path and no URL is ever looked up for whoever asks.
-        let selected = Arc::new(catalog::select(&self.engine, name).await?);
-        loaded.insert(name.to_owned(), Arc::clone(&selected));
-        Ok(selected)
-    }
 }
 
 impl Fetches for Serving {
@@ -114,7 +97,7 @@ impl Fetches for Serving {
     ) -> futures_util::future::BoxFuture<'a, Result<Box<dyn Fetch>, Unfit>> {
         Box::pin(async move {
             let prepared = async {
-                let selected = self.select(&url.fetcher).await?;
+                let selected = self.fetchers.select(&url.fetcher).await?;
                 let job = self.job(url, &selected).await?;
                 Ok::<_, Failure>((selected, job))
             };

@@ -9,9 +9,10 @@ use crate::args::ExecArgs;
 use crate::catalog;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::fetching::{self, Fetching, Request, Wanted};
+use crate::fetching::{self, Fetching, Request, Session, Wanted};
 use crate::nix_expression;
 use crate::params;
+use crate::progress::Progress;
 
 /// The longest name of an output that an expression can declare: Nix adds `.drv` for the derivation, and 211
 /// bytes is all that a store path may have.
@@ -32,7 +33,8 @@ pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failu
             ..Wanted::default()
         },
     };
-    let fetching = Fetching::prepare(context, selected, request)?;
+    let session = Session::new(context, Progress::new(context.printer));
+    let fetching = Fetching::prepare(context, &session, selected, request)?;
     if fetching.name().as_str().len() > NAME_BYTES {
         return Err(Failure::usage(format!(
             "the output's name is longer than {NAME_BYTES} bytes, too long for a derivation of it"

@@ -14,7 +14,7 @@ use fetchhost_standin::{Config, Release, ReleaseLink, Standin, Target, sample};
 use serde_json::json;
 
 const CONTENT: &[u8] = b"what was fetched\n";
-const NATIVE_CODE: &str = "allow-unsafe-native-code-during-evaluation";
+pub(crate) const NATIVE_CODE: &str = "allow-unsafe-native-code-during-evaluation";
 
 /// A server with one public file, and the file's URL.
 fn public_file() -> (Standin, String) {
@@ -60,7 +60,7 @@ fn fetch(fetcher: &str, params: &serde_json::Value, hash: &str, more: &str) -> S
 
 /// One of Nix's programs in a sandbox of ours, with native code allowed and the program to be found.
 #[track_caller]
-fn nix(nix: &Nix, sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Finished {
+pub(crate) fn nix(nix: &Nix, sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Finished {
     let ours = sandbox.command();
     let folder = Path::new(ours.get_program()).parent().unwrap();
     let path =

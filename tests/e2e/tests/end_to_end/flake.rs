@@ -86,7 +86,7 @@ fn unit(name: &str) -> Vec<(String, Vec<(String, String)>)> {
 }
 
 /// What a module needs of nixpkgs' `lib`, without what nixpkgs checks.
-const LIB: &str = r#"{
+pub(crate) const LIB: &str = r#"{
   concatStringsSep = builtins.concatStringsSep;
   mkEnableOption = text: { description = text; };
   mkForce = value: { forced = value; };

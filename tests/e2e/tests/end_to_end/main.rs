@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod demo;
+mod examples;
 mod exec;
 mod expressions;
 mod flake;
@@ -10,6 +11,7 @@ mod gateway;
 mod gitlab_fetchers;
 mod hostile_modules;
 mod killed;
+mod lock;
 mod memory;
 mod namespace;
 mod output;

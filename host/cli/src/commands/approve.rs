@@ -1,0 +1,152 @@
+//! `nix-fetchhost approve`
+
+use std::path::Path;
+
+use fetchhost_gateway::{Approval, Approvals, LockFile, Locked, approval_name};
+use fetchhost_policy::{Broker, printable};
+
+use crate::args::ApproveArgs;
+use crate::catalog::ByName;
+use crate::commands::lock;
+use crate::commands::serve::APPROVALS_FOLDER;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::fetching::effective_origin;
+use crate::journal;
+use crate::params;
+
+/// Lets builds of the Nix daemon have what lock files name, takes that back, or lists it.
+pub(crate) async fn approve(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
+    let Some(state) = &context.environment.state else {
+        return Err(Failure::usage("there is no folder to keep approvals in")
+            .with_hint("set HOME or XDG_STATE_HOME"));
+    };
+    journal::make_folder(state).map_err(|error| {
+        Failure::usage(format!("`{}` cannot be made: {error}", state.display()))
+    })?;
+    let approvals = Approvals::new(state.join(APPROVALS_FOLDER));
+    if args.list {
+        return list(context, &approvals);
+    }
+    let fetchers = ByName::new(context.engine()?);
+    for file in &args.files {
+        if args.withdraw {
+            withdraw(context, &approvals, file)?;
+        } else {
+            approve_one(context, &fetchers, &approvals, file).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn approve_one(
+    context: &Context,
+    fetchers: &ByName,
+    approvals: &Approvals,
+    file: &Path,
+) -> Result<(), Failure> {
+    let lock = lock::read(file)?.ok_or_else(|| {
+        Failure::usage(format!("there is no `{}`", file.display()))
+            .with_hint("`nix-fetchhost lock` makes it from fetches.toml")
+    })?;
+    // All of it is looked at before any of it is approved.
+    let mut lines = Vec::new();
+    for (name, locked) in &lock.fetches {
+        let line = look(context, fetchers, locked)
+            .await
+            .map_err(|failure| Failure {
+                message: format!("`{name}` of `{}`: {}", file.display(), failure.message),
+                ..failure
+            })?;
+        lines.push(format!("{name}: {line}"));
+    }
+    let count = lock.fetches.len();
+    let approval = Approval {
+        file: name_of(file)?,
+        time: journal::now(),
+        lock,
+    };
+    approvals
+        .approve(&approval)
+        .map_err(|error| Failure::usage(format!("the approval cannot be written: {error}")))?;
+    for line in lines {
+        context.printer.note(&line);
+    }
+    context.printer.note(&format!(
+        "approved {count} fetches of {}, as they are now",
+        approval.file
+    ));
+    Ok(())
+}
+
+/// What a fetch is, for whoever approves it.
+async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<String, Failure> {
+    let fetch = &locked.fetch;
+    let selected = fetchers.select(&fetch.fetcher).await?;
+    let description = selected.description()?;
+    let params = params::validate(&description.parameters, fetch.params.clone(), "")?;
+    let origin = effective_origin(description, &params)?;
+    let whom = match &origin {
+        Some(origin) => {
+            let config = &context.settings.config;
+            let broker = Broker::new(
+                selected.id.clone(),
+                &selected.fetcher,
+                description,
+                config,
+                None,
+            )?;
+            match broker.explain(origin).denial {
+                None => format!(" of {origin}"),
+                Some(_) => format!(" of {origin} (which no grant reaches yet)"),
+            }
+        }
+        None => String::new(),
+    };
+    let params = serde_json::Value::Object(journal::shown(&params)).to_string();
+    Ok(format!(
+        "{}{whom} as {}\n  {}",
+        fetch.fetcher,
+        fetch.output.store_path(),
+        printable(&params)
+    ))
+}
+
+fn withdraw(context: &Context, approvals: &Approvals, file: &Path) -> Result<(), Failure> {
+    let name = name_of(file)?;
+    match approvals.withdraw(&name) {
+        Ok(true) => {
+            context
+                .printer
+                .note(&format!("{name} is no longer approved"));
+            Ok(())
+        }
+        Ok(false) => Err(Failure::usage(format!("nothing of `{name}` is approved"))
+            .with_hint("`nix-fetchhost approve --list` lists what is")),
+        Err(error) => Err(Failure::usage(format!(
+            "the approval of `{name}` cannot be removed: {error}"
+        ))),
+    }
+}
+
+fn list(context: &Context, approvals: &Approvals) -> Result<(), Failure> {
+    let all = approvals
+        .list()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    for Approval { file, time, lock } in all {
+        context
+            .printer
+            .result(&format!("{}  {time}  {}", printable(&file), names(&lock)))?;
+    }
+    Ok(())
+}
+
+fn names(lock: &LockFile) -> String {
+    let names: Vec<&str> = lock.fetches.keys().map(String::as_str).collect();
+    names.join(" ")
+}
+
+fn name_of(file: &Path) -> Result<String, Failure> {
+    approval_name(file)
+        .map_err(|error| Failure::usage(format!("`{}` cannot be used: {error}", file.display())))
+}

@@ -1,0 +1,217 @@
+//! `nix-fetchhost lock`
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use fetchhost_formats::HashAlgorithm;
+use fetchhost_gateway::{Approvals, FetchUrl, LockFile, Locked, approval_name};
+use fetchhost_pipeline::Expectation;
+use indicatif::HumanBytes;
+
+use crate::args::LockArgs;
+use crate::batch;
+use crate::catalog::{ByName, Selected};
+use crate::commands::serve::APPROVALS_FOLDER;
+use crate::context::Context;
+use crate::exit::ExitStatus;
+use crate::failure::{Failure, with_causes};
+use crate::fetching::{Fetching, Request, Session, Wanted};
+use crate::wishes::{self, Wish, lock_place};
+
+/// Brings the lock file up to date: fetches what is new or wanted again, and drops what is no longer
+/// wanted. With `--check` only says whether it is up to date.
+pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failure> {
+    let place = lock_place(&args.file);
+    let mut lock = read(&place)?.unwrap_or_default();
+    let wishes = wishes::read(&ByName::new(context.engine()?), &args.file).await?;
+    if let Some(unknown) = args.update.iter().find(|name| !wishes.contains_key(*name)) {
+        return Err(Failure::usage(format!(
+            "`--update {unknown}`: there is no `[fetch.{unknown}]` in `{}`",
+            args.file.display()
+        )));
+    }
+    let gone: Vec<String> = lock
+        .fetches
+        .keys()
+        .filter(|name| !wishes.contains_key(*name))
+        .cloned()
+        .collect();
+    if args.check {
+        let stale = wishes
+            .iter()
+            .filter(|(name, wish)| is_new(&lock, name, wish));
+        let stale: Vec<_> = stale.map(|(name, _)| name.as_str()).collect();
+        return checked(&place, &stale, &gone);
+    }
+    let (mut wanted, mut again) = (Vec::new(), BTreeMap::new());
+    for (name, wish) in wishes {
+        let is_new = is_new(&lock, &name, &wish);
+        if !is_new && !args.update_all && !args.update.contains(&name) {
+            continue;
+        }
+        // What was locked of something else must not stay should the fetch fail.
+        if let Some(locked) = lock.fetches.remove(&name)
+            && !is_new
+        {
+            again.insert(name.clone(), locked);
+        }
+        wanted.push((name, wish));
+    }
+    for name in &gone {
+        lock.fetches.remove(name);
+        context.printer.note(&format!("{name}: no longer wanted"));
+    }
+    let of = wanted.len();
+    let ended = batch::run(context, wanted, |wish, session| {
+        fetch(context, wish, session, &args.to)
+    })
+    .await;
+    let (done, failure) = batch::divide(ended, of);
+    let mut changed = Vec::new();
+    for (name, locked) in done {
+        if again.remove(&name).as_ref() != Some(&locked) {
+            changed.push(format!("{name} {}", locked.fetch.output.hash));
+        }
+        lock.fetches.insert(name, locked);
+    }
+    // An update that failed changes nothing.
+    lock.fetches.extend(again);
+    if write(&place, &lock)? {
+        mention_approval(context, &place);
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    changed
+        .iter()
+        .try_for_each(|line| context.printer.result(line))
+}
+
+fn is_new(lock: &LockFile, name: &str, wish: &Wish) -> bool {
+    lock.fetches.get(name).is_none_or(|locked| !wish.is(locked))
+}
+
+/// Fetches a wish, and returns what is locked of it.
+async fn fetch(
+    context: &Context,
+    wish: Wish,
+    session: Session,
+    to: &[String],
+) -> Result<(Locked, String), Failure> {
+    let request = Request {
+        params: wish.params.clone(),
+        output: &wish.output,
+        // The file may be anybody's: only the configuration grants.
+        consent: None,
+        expectation: Expectation::Unknown(HashAlgorithm::Sha256),
+        wanted: Wanted {
+            to,
+            refetch: true,
+            ..Wanted::default()
+        },
+    };
+    let selected = Selected::clone(&wish.selected);
+    let fetching = Fetching::prepare(context, &session, selected, request)?;
+    let fetcher = wish.selected.fetcher.clone();
+    let (outcome, _) = fetching.run(context, &fetcher, None, None).await?;
+    let verified = outcome.verified.ok_or_else(|| {
+        Failure::usage("nothing was fetched, so that no hash is known; this is a defect")
+    })?;
+    let locked = Locked {
+        nar_hash: verified.nar_hash().clone(),
+        nar_size: verified.nar_size(),
+        fetch: FetchUrl {
+            fetcher,
+            output: outcome.output,
+            params: wish.params,
+            executable: wish.output.executable,
+            owner: None,
+        },
+    };
+    let line = format!(
+        "{}, {}",
+        locked.fetch.output.hash,
+        HumanBytes(locked.nar_size)
+    );
+    Ok((locked, line))
+}
+
+/// The lock file at `place`; none when it is not there.
+pub(crate) fn read(place: &Path) -> Result<Option<LockFile>, Failure> {
+    if std::fs::symlink_metadata(place).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let text = wishes::text(place)?;
+    LockFile::parse(&text).map(Some).map_err(|error| {
+        Failure::usage(format!("`{}`: {}", place.display(), with_causes(&error))).with_hint(
+            "`nix-fetchhost lock` writes lock files; remove this one, and it makes a new one",
+        )
+    })
+}
+
+/// Writes the lock file, whole or not at all, unless it is the same already.
+fn write(place: &Path, lock: &LockFile) -> Result<bool, Failure> {
+    let text = lock.text();
+    if std::fs::read_to_string(place).is_ok_and(|old| old == text) {
+        return Ok(false);
+    }
+    let written = || -> std::io::Result<()> {
+        // The file that a link leads to is the one to be replaced.
+        let place = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+        let folder = place
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&place)?;
+        Ok(())
+    };
+    written().map(|()| true).map_err(|error| {
+        Failure::usage(format!("`{}` cannot be written: {error}", place.display()))
+    })
+}
+
+fn checked(place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    if !stale.is_empty() {
+        wrong.push(format!("new or changed: {}", stale.join(", ")));
+    }
+    if !gone.is_empty() {
+        wrong.push(format!("no longer wanted: {}", gone.join(", ")));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        status: ExitStatus::FetchFailed,
+        kind: "stale-lock",
+        ..Failure::usage(format!(
+            "`{}` is not up to date: {}",
+            place.display(),
+            wrong.join("; ")
+        ))
+    }
+    .with_hint("run `nix-fetchhost lock`"))
+}
+
+/// An approval is of what the file was before.
+fn mention_approval(context: &Context, place: &Path) {
+    let Some(state) = &context.environment.state else {
+        return;
+    };
+    let Ok(name) = approval_name(place) else {
+        return;
+    };
+    let approvals = Approvals::new(state.join(APPROVALS_FOLDER)).list();
+    if approvals.is_ok_and(|all| all.iter().any(|approval| approval.file == name)) {
+        context.printer.note(&format!(
+            "approved is what it was before; `nix-fetchhost approve {}` approves what it is now",
+            place.display()
+        ));
+    }
+}
