@@ -113,7 +113,7 @@ fn cases() -> Vec<Value> {
         "https://a.example/x#/y?z",
         "https://a.example/a/b.tar.gz/?q",
         "http://h:1/a://b",
-        "https://a.example/%2e%2e",
+        "https://a.example/x%2e%2ey",
         "https://a.example/é?",
     ] {
         cases.push(json!({ "fetcher": "http-file", "params": { "url": url } }));

@@ -139,7 +139,7 @@ fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
 }
 
 fn nobodys_folders(sandbox: &Sandbox, home: &Path, program: &Path) {
-    fs::copy(sandbox.command().get_program(), &program).unwrap();
+    fs::copy(sandbox.command().get_program(), program).unwrap();
     for folder in ["config", "cache-home"] {
         let copied = Command::new("cp")
             .arg("-r")
@@ -150,7 +150,7 @@ fn nobodys_folders(sandbox: &Sandbox, home: &Path, program: &Path) {
     }
     let given = Command::new("chown")
         .args(["-R", &format!("{NOBODY}:{NOBODY}")])
-        .arg(&home)
+        .arg(home)
         .status();
     assert!(given.unwrap().success());
 }
