@@ -318,6 +318,10 @@ in
   # An asset of a release. { project, tag, asset, hash, url ? }
   fetchGitLabRelease = fetchWith "gitlab-release";
 
+  # An object of S3, or of storage that speaks its protocol.
+  # { bucket, key, hash, region ?, endpoint ?, addressing-style ?, version-id ?, unpack ?, strip-components ? }
+  fetchS3Object = fetchWith "s3-object";
+
   # A file over HTTP, or an archive, unpacked.
   # { url, hash, mirror ? [ ], unpack ?, format ?, strip-components ? }
   fetchHttpFile = fetchWith "http-file";

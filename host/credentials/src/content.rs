@@ -2,12 +2,16 @@
 
 use fetchhost_policy::Scheme;
 
-use crate::Problem;
+use crate::{Problem, aws::AccessKeys};
 
 /// Whether `secret` can be sent the way `scheme` says.
 pub(crate) fn check(secret: &str, scheme: &Scheme) -> Result<(), Problem> {
     if secret.is_empty() {
         return Err(Problem::Empty);
+    }
+    // Not sent, so that it may have the lines that JSON is printed in.
+    if matches!(scheme, Scheme::AwsSigV4(_)) {
+        return AccessKeys::read(secret).map(drop);
     }
     if secret.contains(['\n', '\r']) {
         return Err(Problem::SeveralLines);

@@ -11,7 +11,7 @@ use fetchhost_policy::{CredentialName, Origin, SourceSpec};
 
 use crate::{IdentityError, source::file::FileError};
 
-pub use problem::{AgeProblem, NetrcProblem, Problem, ProgramProblem};
+pub use problem::{AgeProblem, AwsProblem, NetrcProblem, Problem, ProgramProblem};
 
 /// The kinds of files that secrets are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum FileKind {
     Netrc,
     /// Handed over by systemd.
     Systemd,
+    /// Profiles of AWS's tools.
+    Aws,
 }
 
 impl FileKind {
@@ -40,6 +42,7 @@ impl FileKind {
             Self::Netrc => format!(
                 "write `machine HOST login NAME password SECRET` to `{shown}` (mode 0600) or correct the `source` of the credential"
             ),
+            Self::Aws => format!("write the profile to `{shown}` (mode 0600)"),
             Self::Systemd => format!(
                 "start the unit with `LoadCredential={}:PATH`",
                 path.file_name().unwrap_or_default().to_string_lossy()
@@ -52,6 +55,18 @@ impl FileKind {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
+    /// There are no access keys where AWS's tools look for them.
+    #[error("credential `{credential}`: {problem}")]
+    Aws {
+        /// Which credential.
+        credential: CredentialName,
+        /// Why.
+        problem: AwsProblem,
+    },
+    /// The request cannot be signed. (The [`Keyring`](crate::Keyring) refuses secrets that hold no keys
+    /// earlier, and names their source.)
+    #[error("the request cannot be signed with these access keys")]
+    AccessKeys,
     /// The environment variable is not set.
     #[error("credential `{credential}`: the environment variable `{variable}` is not set")]
     VariableMissing {
@@ -186,6 +201,7 @@ impl CredentialError {
                 ..
             } => Some(problem.hint(credential)),
             Self::Netrc { problem, .. } => problem.hint(),
+            Self::Aws { problem, .. } => problem.hint(),
             Self::NoSystemd { .. } => Some(
                 "start the unit with `LoadCredential=` or `LoadCredentialEncrypted=`".to_owned(),
             ),
@@ -195,9 +211,15 @@ impl CredentialError {
             Self::Unusable { from, problem, .. } => Some(match problem {
                 Problem::Empty => format!("put the secret into `{from}`"),
                 Problem::SeveralLines => format!("`{from}` must hold the token alone"),
+                Problem::NoAccessKeys => {
+                    format!(
+                        "write the access key's id, `:` and the secret access key into `{from}`"
+                    )
+                }
                 _ => format!("check that `{from}` holds the token as the server issued it"),
             }),
             Self::NotForOrigin { .. }
+            | Self::AccessKeys
             | Self::NoLogin
             | Self::HeaderName { .. }
             | Self::HeaderValue { .. } => None,

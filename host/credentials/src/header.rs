@@ -13,6 +13,7 @@ use crate::{CredentialError, Secret};
 /// crate's buffers are shared and immutable. Build it right before sending.
 ///
 /// # Errors
+/// [`CredentialError::AccessKeys`] for a scheme that signs ([`aws_headers`](crate::aws_headers) does),
 /// [`CredentialError::HeaderName`] when the scheme names no valid header,
 /// [`CredentialError::NoLogin`] when it wants a user name that the secret does not bring,
 /// [`CredentialError::HeaderValue`] when the secret cannot be a header's value. (The
@@ -33,6 +34,8 @@ pub fn header_for(
                 .map_err(|_| CredentialError::HeaderName { name: name.clone() })?;
             (parsed, Zeroizing::new(secret.expose().to_owned()))
         }
+        // It signs the request, of which nothing is known here.
+        Scheme::AwsSigV4(_) => return Err(CredentialError::AccessKeys),
     };
     let mut value = HeaderValue::from_str(&value)
         .map_err(|_| CredentialError::HeaderValue { name: name.clone() })?;

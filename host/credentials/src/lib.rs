@@ -7,7 +7,7 @@
 //! **The rule.** A secret is one type, [`Secret`], that can be neither printed nor serialised and
 //! that is wiped when it is dropped. It is read only by the [`Keyring`], from the source that the
 //! user's configuration or command line names, at the moment when a request needs it. It leaves this
-//! crate as a header marked sensitive ([`header_for`]), and no error quotes it. From the first
+//! crate as a header marked sensitive ([`header_for`], [`aws_headers`]), and no error quotes it. From the first
 //! secret on, the process leaves no core file.
 //!
 //! | source | accepted | refused |
@@ -19,6 +19,7 @@
 //! | `helper` | the one header that the scheme names, not yet expired | other headers are dropped; several values; answers that are not the protocol's |
 //! | `netrc` | the entry whose machine is the origin's host, letter for letter | `default`, unless `use-default`; several entries without a user name to choose by; words that no netrc has |
 //! | `systemd:NAME` | a file of `$CREDENTIALS_DIRECTORY` | names that lead elsewhere |
+//! | `aws`, `aws:PROFILE` | keys in AWS's variables and files | one variable of two; a file of credentials that others can read; profiles whose keys are elsewhere (SSO, roles, programs) |
 //!
 //! | content | verdict |
 //! |---|---|
@@ -28,9 +29,11 @@
 //! | control characters, NUL | refused |
 //! | a space at either end | refused: HTTP would strip it and the server would see another token |
 //! | characters outside ASCII | refused, except in the password of `basic`, which travels as base64 |
+//! | access keys, where the scheme signs | `ID:SECRET[:SESSION-TOKEN]`, or JSON, in any number of lines |
 
 #![forbid(unsafe_code)]
 
+mod aws;
 mod cancel;
 mod content;
 mod error;
@@ -43,8 +46,11 @@ mod source;
 mod terminal;
 mod timestamp;
 
+pub use aws::{AccessKeys, Outgoing, aws_headers};
 pub use cancel::Cancel;
-pub use error::{AgeProblem, CredentialError, FileKind, NetrcProblem, Problem, ProgramProblem};
+pub use error::{
+    AgeProblem, AwsProblem, CredentialError, FileKind, NetrcProblem, Problem, ProgramProblem,
+};
 pub use header::header_for;
 pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;

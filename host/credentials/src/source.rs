@@ -1,6 +1,7 @@
 //! The sources themselves. Each returns the raw text; the keyring judges its content.
 
 mod age;
+mod aws;
 pub(crate) mod file;
 mod helper;
 mod netrc;
@@ -116,6 +117,7 @@ pub(crate) fn read(
             )
             .map(for_ever)
         }
+        SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings).map(for_ever),
     }
 }
 

@@ -6,9 +6,11 @@
 
 use std::str::FromStr;
 
+use crate::scheme::AWS;
 use crate::suggest::nearest;
 use crate::{
-    CredentialName, Origin, OriginError, Scheme, SchemeError, SlotName, SourceError, SourceSpec,
+    AwsScope, CredentialName, Origin, OriginError, Scheme, SchemeError, SlotName, SourceError,
+    SourceSpec,
 };
 
 /// All consent of one command line.
@@ -23,7 +25,7 @@ pub struct Consent {
     pub credentials: Vec<ArgvCredential>,
 }
 
-/// One `--credential SLOT=SOURCE[,header=NAME|,bearer|,basic=USER][@ORIGIN]`.
+/// One `--credential SLOT=SOURCE[,header=NAME|,bearer|,basic=USER|,aws-sigv4=REGION][@ORIGIN]`.
 ///
 /// What does not fit the syntax (a path with a comma) goes into the
 /// configuration and is referred to by its name.
@@ -76,7 +78,7 @@ pub enum ArgvCredentialError {
     Origin(#[from] OriginError),
     /// An option that does not exist.
     #[error(
-        "what stands after `,` is no option of `--credential`; known are `bearer`, `basic=USER` and `header=NAME`"
+        "what stands after `,` is no option of `--credential`; known are `bearer`, `basic=USER`, `header=NAME` and `aws-sigv4=REGION`"
     )]
     Option {
         /// What may have been meant.
@@ -175,11 +177,14 @@ fn read_option(text: &str) -> Result<Scheme, ArgvCredentialError> {
         None if text == "basic" => return Err(SchemeError::Username.into()),
         Some(("basic", username)) => Scheme::basic(username)?,
         Some(("header", name)) => Scheme::header(name)?,
+        None if text == AWS => Scheme::AwsSigV4(AwsScope::default()),
+        Some((AWS, scope)) => Scheme::AwsSigV4(scope.parse()?),
         _ => {
             let word = text.split(['=', ':']).next().unwrap_or_default();
-            let meant = nearest(word, ["bearer", "basic", "header"]).map(|word| match word {
+            let meant = nearest(word, ["bearer", "basic", "header", AWS]).map(|word| match word {
                 "basic" => "basic=USER",
                 "header" => "header=NAME",
+                AWS => "aws-sigv4=REGION",
                 _ => "bearer",
             });
             return Err(ArgvCredentialError::Option { meant });
@@ -215,6 +220,16 @@ mod tests {
         assert_eq!(full.origin.unwrap().to_string(), "https://gitlab.lan:8443");
 
         assert_eq!(read("auth=env:A,bearer").scheme, Some(Scheme::Bearer));
+        for (option, text) in [
+            ("aws-sigv4", "aws-sigv4"),
+            ("aws-sigv4=eu-west-1", "aws-sigv4:eu-west-1"),
+        ] {
+            let scheme = read(&format!("aws=aws:work,{option}")).scheme.unwrap();
+            assert_eq!(
+                (scheme.to_string().as_str(), scheme.argv_option().as_str()),
+                (text, option)
+            );
+        }
         let netrc = read("auth=netrc,basic");
         assert_eq!(netrc.source, ArgvSource::Source(SourceSpec::netrc()));
         assert_eq!(netrc.scheme, Some(Scheme::BasicLogin));

@@ -50,5 +50,5 @@ pub use method::{Method, MethodError};
 pub use origin::{Origin, OriginError, OriginPattern, parse_url};
 pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
 pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, ProxySource};
-pub use scheme::{Scheme, SchemeError};
+pub use scheme::{AwsScope, Scheme, SchemeError};
 pub use source::{Program, SourceError, SourceSpec};

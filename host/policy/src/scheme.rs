@@ -1,5 +1,7 @@
 //! How a credential is put into a request.
 
+mod aws;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,8 +9,13 @@ use crate::headers;
 use crate::ids::text_form;
 use crate::printable;
 
-/// The form of a credential on the wire. In text: `bearer`, `basic:USER` or
-/// `header:NAME`.
+pub use aws::AwsScope;
+
+/// The word for [`Scheme::AwsSigV4`].
+pub(crate) const AWS: &str = "aws-sigv4";
+
+/// The form of a credential on the wire. In text: `bearer`, `basic:USER`,
+/// `header:NAME` or `aws-sigv4[:REGION[:SERVICE]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// `Authorization: Bearer SECRET`.
@@ -26,6 +33,9 @@ pub enum Scheme {
         /// A header that [`headers::can_carry_credential`] allows.
         name: String,
     },
+    /// A signature over the request by AWS Signature Version 4, in
+    /// `Authorization`. The secret itself is not sent.
+    AwsSigV4(AwsScope),
 }
 
 /// A text that is no scheme.
@@ -33,14 +43,14 @@ pub enum Scheme {
 pub enum SchemeError {
     /// None of the known forms.
     #[error(
-        "`{0}` is not a scheme; write `bearer`, `basic:USER`, `basic` (of a netrc), `header:NAME` or `mtls` (of a client certificate)"
+        "`{0}` is not a scheme; write `bearer`, `basic:USER`, `basic` (of a netrc), `header:NAME`, `aws-sigv4` or `mtls` (of a client certificate)"
     )]
     Unknown(String),
-    /// A scheme of a later version.
+    /// `aws-sigv4` for a region or service that cannot be one.
     #[error(
-        "scheme `{0}` is not available in this version; known are `bearer`, `basic:USER`, `basic` (of a netrc), `header:NAME` and `mtls` (of a client certificate)"
+        "`aws-sigv4` takes the region and the service that requests are signed for, made of `a`-`z`, `0`-`9` and `-`, as in `aws-sigv4:eu-west-1` or `aws-sigv4:eu-west-1:s3`"
     )]
-    Later(String),
+    AwsScope,
     /// `basic` without or with an impossible user name.
     #[error("`basic` needs a user name without `:` and control characters: `basic:USER`")]
     Username,
@@ -83,13 +93,15 @@ impl Scheme {
     #[must_use]
     pub fn header_name(&self) -> &str {
         match self {
-            Self::Bearer | Self::Basic { .. } | Self::BasicLogin => "Authorization",
+            Self::Bearer | Self::Basic { .. } | Self::BasicLogin | Self::AwsSigV4(_) => {
+                "Authorization"
+            }
             Self::Header { name } => name,
         }
     }
 
     /// The option of `--credential` that says this scheme: `bearer`,
-    /// `basic=USER` or `header=NAME`.
+    /// `basic=USER`, `header=NAME` or `aws-sigv4=REGION`.
     #[must_use]
     pub fn argv_option(&self) -> String {
         match self {
@@ -97,6 +109,7 @@ impl Scheme {
             Self::Basic { username } => format!("basic={username}"),
             Self::BasicLogin => "basic".to_owned(),
             Self::Header { name } => format!("header={name}"),
+            Self::AwsSigV4(_) => self.to_string().replacen(':', "=", 1),
         }
     }
 }
@@ -108,6 +121,7 @@ impl fmt::Display for Scheme {
             Self::Basic { username } => write!(f, "basic:{username}"),
             Self::BasicLogin => f.write_str("basic"),
             Self::Header { name } => write!(f, "header:{name}"),
+            Self::AwsSigV4(scope) => write!(f, "{AWS}{scope}"),
         }
     }
 }
@@ -119,7 +133,8 @@ impl FromStr for Scheme {
         match text.split_once(':') {
             None if text == "bearer" => Ok(Self::Bearer),
             None if text == "basic" => Err(SchemeError::Username),
-            None if text == "aws-sigv4" => Err(SchemeError::Later(text.to_owned())),
+            None if text == AWS => Ok(Self::AwsSigV4(AwsScope::default())),
+            Some((AWS, scope)) => scope.parse().map(Self::AwsSigV4),
             Some(("basic", username)) => Self::basic(username),
             Some(("header", name)) => Self::header(name),
             _ => Err(SchemeError::Unknown(printable(text).into_owned())),
@@ -140,6 +155,9 @@ mod tests {
             "basic:me@example.com",
             "header:PRIVATE-TOKEN",
             "header:Authorization",
+            "aws-sigv4",
+            "aws-sigv4:eu-west-1",
+            "aws-sigv4:eu-west-1:execute-api",
         ] {
             assert_eq!(text.parse::<Scheme>().unwrap().to_string(), text);
         }
@@ -164,7 +182,8 @@ mod tests {
             "header:a b",
             "header:a\r\nb",
             "header",
-            "aws-sigv4",
+            "aws-sigv4:",
+            "aws-sigv4:EU",
             "digest:x",
         ] {
             assert!(text.parse::<Scheme>().is_err(), "{text:?}");

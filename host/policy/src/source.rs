@@ -17,7 +17,7 @@ const KINDS: [(&str, bool); 10] = [
     ("netrc", true),
     ("systemd", true),
     ("keyring", false),
-    ("aws", false),
+    ("aws", true),
     ("sso", false),
 ];
 
@@ -77,6 +77,9 @@ pub enum SourceSpec {
     /// A file in the folder that systemd hands to a unit,
     /// `$CREDENTIALS_DIRECTORY`, by its name.
     Systemd(String),
+    /// Access keys where AWS's own tools look for them: the profile of this name,
+    /// or `None` for the environment and then the profile that it names.
+    Aws(Option<String>),
 }
 
 /// A program of the user's that is asked for a secret. Its `Debug` shows no
@@ -115,12 +118,12 @@ impl fmt::Debug for Program {
 pub enum SourceError {
     /// Not `KIND:VALUE`.
     #[error(
-        "the source of a credential is written `env:NAME`, `file:PATH`, `age:PATH`, `netrc` or `systemd:NAME`"
+        "the source of a credential is written `env:NAME`, `file:PATH`, `age:PATH`, `netrc`, `systemd:NAME` or `aws[:PROFILE]`"
     )]
     Form,
     /// A kind that a later version reads.
     #[error(
-        "a credential from `{0}` is not available in this version; use `env:NAME`, `file:PATH`, `age:PATH`, `netrc` or `systemd:NAME`"
+        "a credential from `{0}` is not available in this version; use `env:NAME`, `file:PATH`, `age:PATH`, `netrc`, `systemd:NAME` or `aws[:PROFILE]`"
     )]
     Later(String),
     /// A kind that does not fit on a command line.
@@ -139,6 +142,9 @@ pub enum SourceError {
         "`systemd:` needs the name of a credential of the unit: letters, digits, `-`, `_` and `.`, not starting with a `.`"
     )]
     Systemd,
+    /// Not the name of a profile.
+    #[error("`aws:` needs the name of a profile, without brackets, line ends and outer spaces")]
+    Profile,
 }
 
 impl SourceSpec {
@@ -205,6 +211,22 @@ impl SourceSpec {
         }
     }
 
+    /// The access keys in AWS's profile called `name`.
+    ///
+    /// # Errors
+    /// When no section of AWS's files can be called so.
+    pub fn aws_profile(name: &str) -> Result<Self, SourceError> {
+        let formed = !name.is_empty()
+            && name.len() <= 255
+            && name.trim() == name
+            && !name.contains(|c: char| c.is_control() || matches!(c, '[' | ']'));
+        if formed {
+            Ok(Self::Aws(Some(name.to_owned())))
+        } else {
+            Err(SourceError::Profile)
+        }
+    }
+
     /// Whether the source also knows the user name that `basic` wants.
     #[must_use]
     pub const fn knows_login(&self) -> bool {
@@ -239,6 +261,8 @@ impl fmt::Display for SourceSpec {
                 path: Some(file), ..
             } => write!(f, "netrc:{}", path(file)),
             Self::Systemd(name) => write!(f, "systemd:{name}"),
+            Self::Aws(None) => f.write_str("aws"),
+            Self::Aws(Some(profile)) => write!(f, "aws:{}", printable(profile)),
         }
     }
 }
@@ -253,7 +277,9 @@ impl FromStr for SourceSpec {
             Some(("file", path)) => Self::file(path),
             Some(("age", path)) => Self::age(path),
             Some(("systemd", name)) => Self::systemd(name),
+            Some(("aws", profile)) => Self::aws_profile(profile),
             None if text == "netrc" => Ok(Self::netrc()),
+            None if text == "aws" => Ok(Self::Aws(None)),
             Some((kind @ ("command" | "helper" | "netrc"), _)) => {
                 Err(SourceError::Configured(kind.to_owned()))
             }
@@ -280,6 +306,8 @@ mod tests {
             "age:/x/token.age",
             "netrc",
             "systemd:gitlab-token",
+            "aws",
+            "aws:work",
         ] {
             assert_eq!(text.parse::<SourceSpec>().unwrap().to_string(), text);
         }
@@ -287,7 +315,7 @@ mod tests {
 
     #[test]
     fn later_sources_are_named_as_such() {
-        for text in ["keyring:tok", "keyring", "aws:default", "sso"] {
+        for text in ["keyring:tok", "keyring", "sso:default", "sso"] {
             let error = text.parse::<SourceSpec>().unwrap_err();
             assert!(matches!(error, SourceError::Later(_)), "{text}: {error}");
         }

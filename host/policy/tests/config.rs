@@ -41,7 +41,7 @@ fn the_example_says_what_its_comments_say() {
         "the example's limits are the defaults"
     );
     assert!(!config.allow_metadata);
-    assert_eq!(config.credentials.len(), 8);
+    assert_eq!(config.credentials.len(), 9);
     assert_eq!(config.certificates.len(), 1);
     assert!(config.proxies().is_some());
     assert_eq!(
@@ -164,15 +164,86 @@ fn what_belongs_to_a_later_version_is_refused_and_not_ignored() {
         grant("origins = [\"https://a.example\"]\nremember = true"),
         grant("origins = [\"https://a.example\"]\nlocked = true"),
         CREDENTIAL.replace("{ env = \"T\" }", "{ keyring = \"k\" }"),
-        CREDENTIAL.replace("{ env = \"T\" }", "{ aws = \"default\" }"),
-        CREDENTIAL.replace("\"bearer\"", "\"aws-sigv4\""),
-        format!("{CREDENTIAL}region = \"eu\"\n"),
+        format!("{CREDENTIAL}account = \"1\"\n"),
     ] {
         let error = parse(&text).unwrap_err();
         assert!(
             error.to_string().contains("not available in this version"),
             "{text}: {error}"
         );
+    }
+}
+
+#[test]
+fn requests_are_signed_for_a_region_and_a_service() {
+    let aws = |source: &str, scheme: &str| {
+        let text = CREDENTIAL.replace("{ env = \"T\" }", source);
+        parse(&text.replace("scheme = \"bearer\"", scheme))
+    };
+    for (scheme, text) in [
+        ("scheme = \"aws-sigv4\"", "aws-sigv4"),
+        ("scheme = \"aws-sigv4:eu\"", "aws-sigv4:eu"),
+        ("scheme = \"aws-sigv4\"\nregion = \"eu\"", "aws-sigv4:eu"),
+        (
+            "scheme = \"aws-sigv4\"\nregion = \"eu\"\nservice = \"execute-api\"",
+            "aws-sigv4:eu:execute-api",
+        ),
+    ] {
+        for source in ["{ aws = true }", "{ aws = \"work\" }", "{ env = \"KEYS\" }"] {
+            let config = aws(source, scheme).unwrap();
+            let credential = config.credentials.values().next().unwrap();
+            assert_eq!(credential.scheme.to_string(), text);
+            assert_eq!(
+                parse(&config.to_toml()).unwrap().credentials,
+                config.credentials
+            );
+        }
+    }
+    for (source, scheme, says) in [
+        ("{ aws = true }", "scheme = \"bearer\"", "sign requests"),
+        (
+            "{ aws = false }",
+            "scheme = \"aws-sigv4\"",
+            "name of a profile",
+        ),
+        (
+            "{ aws = \"a]\" }",
+            "scheme = \"aws-sigv4\"",
+            "name of a profile",
+        ),
+        (
+            "{ netrc = true }",
+            "scheme = \"aws-sigv4\"",
+            "no access keys",
+        ),
+        (
+            "{ helper = \"h\" }",
+            "scheme = \"aws-sigv4\"",
+            "whole headers",
+        ),
+        (
+            "{ env = \"T\" }",
+            "scheme = \"bearer\"\nregion = \"eu\"",
+            "go along with",
+        ),
+        (
+            "{ env = \"T\" }",
+            "scheme = \"aws-sigv4:eu\"\nregion = \"eu\"",
+            "go along with",
+        ),
+        (
+            "{ env = \"T\" }",
+            "scheme = \"aws-sigv4\"\nregion = \"E U\"",
+            "region",
+        ),
+        (
+            "{ env = \"T\" }",
+            "scheme = \"aws-sigv4\"\nservice = \"sqs\"",
+            "region",
+        ),
+    ] {
+        let error = aws(source, scheme).unwrap_err().to_string();
+        assert!(error.contains(says), "{source} {scheme}: {error}");
     }
 }
 
@@ -217,7 +288,7 @@ fn each_mistake_has_its_own_message() {
         ),
         (
             CREDENTIAL.replace("{ env = \"T\" }", "{}"),
-            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd` and `client-certificate`",
+            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws` and `client-certificate`",
         ),
         (
             CREDENTIAL.replace("\"T\" }", "\"T\", file = \"f\" }"),
@@ -256,7 +327,7 @@ fn each_mistake_has_its_own_message() {
         ),
         (
             CREDENTIAL.replace("bearer", "digest"),
-            "`basic` (of a netrc), `header:NAME` or `mtls` (of a client certificate)",
+            "`basic` (of a netrc), `header:NAME`, `aws-sigv4` or `mtls` (of a client certificate)",
         ),
         (
             CREDENTIAL.replace("bearer", "basic"),

@@ -268,8 +268,8 @@ fn documents_that_break_a_rule_are_refused() {
             "cannot carry a credential",
         ),
         (
-            with("/slots/token/scheme", json!("aws-sigv4")),
-            "not available",
+            with("/slots/token/scheme", json!("aws-sigv4:EU")),
+            "region and the service",
         ),
         (with("/slots", json!({ "To Ken": {} })), "not a slot name"),
         (

@@ -187,8 +187,10 @@ impl Client {
             redirected: hop.is_some(),
         })?;
         let mut headers = headers::for_hop(&request.headers, foreign, body.is_some(), rest);
+        let sent = body.as_deref().unwrap_or_default();
         let credential =
-            headers::attach_credential(&mut headers, permit, foreign, keyring, &self.echo).await?;
+            headers::attach_credential(&mut headers, permit, sent, foreign, keyring, &self.echo)
+                .await?;
         let (credential, header_name) = credential
             .map(|attached| (attached.credential, attached.header_name))
             .unzip();

@@ -13,16 +13,16 @@
 //! |---|---|---|
 //! | `Accept`, … (`survives_origin_change`) | sent | sent |
 //! | any other that a guest set | sent | dropped for good |
-//! | the credential | as the permit says | never |
+//! | the credential | as the permit says; a signature is over method, URL and body as they are sent | never |
 //! | `Accept-Encoding: identity`, `User-Agent`, `Range`, `If-Range` | the host's own | sent |
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use fetchhost_credentials::{Keyring, header_for};
-use fetchhost_policy::{CredentialName, Permit, headers as rules, printable};
+use fetchhost_credentials::{Keyring, Outgoing, aws_headers, header_for};
+use fetchhost_policy::{CredentialName, Permit, Scheme, headers as rules, printable};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT_ENCODING, CONTENT_TYPE, IF_RANGE, RANGE},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE},
 };
 
 use crate::{Echo, TransportError, echo::Sent, resume::Rest};
@@ -73,10 +73,11 @@ pub(crate) struct Attached {
     pub(crate) header_name: HeaderName,
 }
 
-/// Adds the credential that `permit` allows, after `echo` has noted it.
+/// Adds the credential that `permit` allows for a request with this body, after `echo` has noted it.
 pub(crate) async fn attach_credential(
     headers: &mut HeaderMap,
     permit: &Permit,
+    body: &[u8],
     foreign: bool,
     keyring: &Arc<Keyring>,
     echo: &Echo,
@@ -102,15 +103,30 @@ pub(crate) async fn attach_credential(
             }
         },
     };
-    let (name, value) = header_for(&spec.scheme, &secret)?;
+    let attached = match &spec.scheme {
+        Scheme::AwsSigV4(scope) => {
+            let outgoing = Outgoing {
+                method: permit.method().as_str(),
+                url: permit.url().as_str(),
+                origin: permit.origin(),
+                body,
+            };
+            aws_headers(scope, &secret, outgoing, SystemTime::now())?
+        }
+        scheme => vec![header_for(scheme, &secret)?],
+    };
     let credential = spec.name.clone();
     echo.note(
         Sent::new(credential.clone(), &spec.scheme, &secret),
         permit.origin(),
     );
-    headers.insert(name.clone(), value);
+    for (name, value) in attached {
+        headers.insert(name, value);
+    }
+    // What the rules allow as the name of a header is one.
+    let header_name = HeaderName::try_from(spec.scheme.header_name()).unwrap_or(AUTHORIZATION);
     Ok(Some(Attached {
         credential,
-        header_name: name,
+        header_name,
     }))
 }

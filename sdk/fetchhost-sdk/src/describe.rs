@@ -138,6 +138,9 @@ pub enum Scheme<'a> {
     Basic(&'a str),
     /// A header of this name with the credential as its value.
     Header(&'a str),
+    /// A signature over the request by AWS Signature Version 4, for the region and the service that the
+    /// user's credential says (by default S3).
+    AwsSigV4,
 }
 
 impl Scheme<'_> {
@@ -146,6 +149,7 @@ impl Scheme<'_> {
             Self::Bearer => "bearer".to_owned(),
             Self::Basic(username) => format!("basic:{username}"),
             Self::Header(name) => format!("header:{name}"),
+            Self::AwsSigV4 => "aws-sigv4".to_owned(),
         }
     }
 }
@@ -269,6 +273,7 @@ mod tests {
             (Scheme::Bearer, "bearer"),
             (Scheme::Basic("oauth2"), "basic:oauth2"),
             (Scheme::Header("PRIVATE-TOKEN"), "header:PRIVATE-TOKEN"),
+            (Scheme::AwsSigV4, "aws-sigv4"),
         ] {
             assert_eq!(scheme.word(), word);
         }

@@ -8,14 +8,14 @@ use super::certificate;
 use super::reader::{Table, Text};
 use crate::limits::Unit;
 use crate::source::later_kinds;
-use crate::{CredentialSpec, Origin, Program, Scheme, SourceSpec};
+use crate::{AwsScope, CredentialSpec, Origin, Program, Scheme, SourceSpec};
 
-/// Keys of later versions: AWS's account, region and service.
-const LATER: [&str; 3] = ["account", "region", "service"];
+/// Keys of later versions: AWS's account.
+const LATER: [&str; 1] = ["account"];
 
 /// The keys of `source` that say what kind it is.
-const KINDS: [&str; 7] = [
-    "env", "file", "age", "command", "helper", "netrc", "systemd",
+const KINDS: [&str; 8] = [
+    "env", "file", "age", "command", "helper", "netrc", "systemd", "aws",
 ];
 
 /// The keys that go along with some kinds, and these kinds.
@@ -31,7 +31,7 @@ const DETAILS: [(&str, &[&str]); 4] = [
 const MAX_SECONDS: u64 = 24 * 60 * 60;
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 3] = ["source", "scheme", "origins"];
+pub(super) const KEYS: [&str; 5] = ["source", "scheme", "region", "service", "origins"];
 
 /// The keys of `source`: kinds and details.
 pub(super) fn source_keys() -> impl Iterator<Item = &'static str> {
@@ -49,7 +49,7 @@ pub(super) fn read(name: &Text<'_>, table: &Table<'_>) -> Result<CredentialSpec,
     let source = read_source(&source)?;
     Ok(CredentialSpec {
         name,
-        scheme: read_scheme(&source, &table.needed_text("scheme")?)?,
+        scheme: read_scheme(&source, table)?,
         source,
         origins,
     })
@@ -69,17 +69,44 @@ pub(super) fn origins(table: &Table<'_>) -> Result<Vec<Origin>, ConfigError> {
 }
 
 /// The scheme, which must be one that the source can fill.
-fn read_scheme(source: &SourceSpec, text: &Text<'_>) -> Result<Scheme, ConfigError> {
+fn read_scheme(source: &SourceSpec, table: &Table<'_>) -> Result<Scheme, ConfigError> {
+    let text = table.needed_text("scheme")?;
     if text.value == "basic" && source.knows_login() {
         return Ok(Scheme::BasicLogin);
     }
-    let scheme = text.parse()?;
+    let scheme = match read_aws_scope(table, &text)? {
+        Some(scope) => Scheme::AwsSigV4(scope),
+        None => text.parse()?,
+    };
     match (source, &scheme) {
-        (SourceSpec::Helper(_), Scheme::Basic { .. }) => Err(text
-            .refuse("a `helper` gives whole headers, so `basic:USER` has no use for it")
+        (SourceSpec::Helper(_), Scheme::Basic { .. } | Scheme::AwsSigV4(_)) => Err(text
+            .refuse(format!("a `helper` gives whole headers, so `{scheme}` has no use for it"))
             .with_hint("write the header that it gives, such as `scheme = \"header:Authorization\"`, or `bearer`")),
+        (SourceSpec::Netrc { .. }, Scheme::AwsSigV4(_)) => {
+            Err(text.refuse("a netrc file holds no access keys of AWS"))
+        }
+        (SourceSpec::Aws(_), Scheme::AwsSigV4(_)) => Ok(scheme),
+        (SourceSpec::Aws(_), _) => Err(text
+            .refuse(format!("access keys of AWS sign requests; they are not sent as `{scheme}`"))
+            .with_hint("write `scheme = \"aws-sigv4\"`")),
         _ => Ok(scheme),
     }
+}
+
+/// `region` and `service`, which go along with `scheme = "aws-sigv4"`.
+fn read_aws_scope(table: &Table<'_>, scheme: &Text<'_>) -> Result<Option<AwsScope>, ConfigError> {
+    let (region, service) = (table.text("region")?, table.text("service")?);
+    let Some(given) = region.as_ref().or(service.as_ref()) else {
+        return Ok(None);
+    };
+    if scheme.value != "aws-sigv4" {
+        return Err(given.refuse("`region` and `service` go along with `scheme = \"aws-sigv4\"`"));
+    }
+    let value = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.value.to_owned());
+    let scope = AwsScope::new(value(&region).as_deref(), value(&service).as_deref());
+    scope
+        .map(Some)
+        .map_err(|error| given.refuse(error.to_string()))
 }
 
 fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
@@ -87,7 +114,7 @@ fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
     table.refuse_unknown(&known, &later_kinds())?;
     let mut kinds = KINDS.into_iter().filter(|kind| table.has(kind));
     let kind = kinds.next().ok_or_else(|| {
-        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd` and `client-certificate`")
+        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws` and `client-certificate`")
     })?;
     if let Some(other) = kinds.next() {
         return Err(table.refuse(format!(
@@ -111,6 +138,7 @@ fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
             insecure_permissions,
         }),
         "age" => read_path(&table.needed_text(kind)?).map(SourceSpec::Age),
+        "aws" => read_aws(table),
         "command" => Ok(SourceSpec::Command {
             program: program(table, kind)?,
             refresh: duration(table, "refresh")?,
@@ -131,6 +159,20 @@ fn named(
 ) -> Result<SourceSpec, ConfigError> {
     let text = table.needed_text(kind)?;
     read(text.value).map_err(|error| text.refuse(error.to_string()))
+}
+
+/// `aws = true` is where AWS's tools look first, `aws = "NAME"` a profile.
+fn read_aws(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
+    if !table.is_boolean("aws") {
+        return named(table, "aws", SourceSpec::aws_profile);
+    }
+    match table.boolean("aws")? {
+        Some(true) => Ok(SourceSpec::Aws(None)),
+        _ => Err(ConfigError::at(
+            table.place_of("aws"),
+            "`aws` is `true`, or the name of a profile",
+        )),
+    }
 }
 
 /// `netrc = true` is the user's own file, `netrc = "PATH"` another one.

@@ -68,6 +68,8 @@ fn source_toml(source: &SourceSpec) -> String {
     match source {
         SourceSpec::Env(variable) => keys.push(("env", quoted(variable))),
         SourceSpec::Systemd(name) => keys.push(("systemd", quoted(name))),
+        SourceSpec::Aws(None) => keys.push(("aws", "true".to_owned())),
+        SourceSpec::Aws(Some(profile)) => keys.push(("aws", quoted(profile))),
         SourceSpec::Age(file) => keys.push(("age", path(file))),
         SourceSpec::File {
             path: file,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use fetchhost_credentials::Secret;
+use fetchhost_credentials::{AccessKeys, Secret};
 use fetchhost_policy::{CredentialName, Scheme};
 use zeroize::Zeroizing;
 
@@ -43,6 +43,10 @@ impl Sent {
             Scheme::Basic { username } => login(username, value),
             Scheme::BasicLogin => login(secret.login().unwrap_or_default(), value),
             Scheme::Header { .. } => whole_header(value),
+            // The secret access key is not sent; should it come back all the same, it is a secret.
+            Scheme::AwsSigV4(_) => AccessKeys::read(value)
+                .map(|keys| keys.secrets().cloned().collect())
+                .unwrap_or_default(),
         };
         Self { credential, texts }
     }

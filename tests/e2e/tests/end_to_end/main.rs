@@ -19,6 +19,7 @@ mod real_nix;
 mod record;
 mod refusals;
 mod repetition;
+mod s3;
 mod secrets;
 mod servers;
 mod store;

@@ -1,0 +1,163 @@
+//! `s3-object` against an S3 server that checks every signature.
+
+use std::fs;
+
+use fetchhost_e2e::{ACCESS_KEY_ID, CommandLine, S3Server, SECRET_ACCESS_KEY, Sandbox, sri};
+
+const CONTENT: &[u8] = b"an object\n";
+const KEY: &str = "releases/tool 1.0+x@é.txt";
+
+fn server() -> S3Server {
+    let server = S3Server::start();
+    server.put("artifacts", KEY, CONTENT);
+    server
+}
+
+fn object(server: &S3Server) -> CommandLine {
+    CommandLine::new(["run", "s3-object"])
+        .with("--endpoint", server.url())
+        .with("--bucket", "artifacts")
+        .with("--key", KEY)
+        .with("--hash", sri(CONTENT))
+}
+
+/// With the keys in the environment, as AWS's tools want them.
+fn with_keys() -> Sandbox {
+    Sandbox::new()
+        .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+}
+
+#[test]
+fn an_object_is_fetched_by_a_signed_request_that_does_not_hold_the_key() {
+    let (server, sandbox) = (server(), with_keys());
+    let line = object(&server)
+        .with("--credential", "aws=aws")
+        .with("--to", sandbox.out("object"))
+        .flag("-vv");
+    let done = sandbox.run(line).exits(0);
+    assert!(
+        done.stdout.trim_end().ends_with("-tool-1.0+x---.txt"),
+        "{}",
+        done.stdout
+    );
+    assert_eq!(fs::read(sandbox.path("object")).unwrap(), CONTENT);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].starts_with("GET /artifacts/releases/tool%201.0%2Bx%40%C3%A9.txt\n"));
+    assert!(requests[0].contains("AWS4-HMAC-SHA256") && requests[0].contains("us-east-1/s3"));
+    for text in [requests[0].as_str(), &done.stderr] {
+        assert!(!text.contains(SECRET_ACCESS_KEY), "{text}");
+    }
+    // Neither is the signature, which would serve somebody for some minutes.
+    assert!(!done.stderr.contains("Signature="), "{}", done.stderr);
+    for (path, content) in sandbox.files() {
+        let content = String::from_utf8_lossy(&content);
+        assert!(!content.contains(SECRET_ACCESS_KEY), "{}", path.display());
+    }
+}
+
+#[test]
+fn keys_come_from_a_profile_from_one_text_and_from_the_configuration() {
+    let server = server();
+    let pair = format!("{ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}");
+    let json = serde_json::json!({
+        "Version": 1, "AccessKeyId": ACCESS_KEY_ID, "SecretAccessKey": SECRET_ACCESS_KEY,
+    });
+    let sandbox = Sandbox::new()
+        .variable("KEYS", &pair)
+        .variable("PROCESS", &serde_json::to_string_pretty(&json).unwrap())
+        .configured(&format!(
+            "[credential.work]\nsource = {{ aws = \"work\" }}\nscheme = \"aws-sigv4\"\nregion = \"eu-west-1\"\n\
+             origins = [\"{}\"]\n",
+            server.url()
+        ));
+    let folder = sandbox.path("home/.aws");
+    fs::create_dir(&folder).unwrap();
+    let profile = format!(
+        "# mine\n[default]\naws_access_key_id = other\naws_secret_access_key = other\n\n\
+         [ work ]\naws_access_key_id={ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n"
+    );
+    let file = folder.join("credentials");
+    fs::write(&file, profile).unwrap();
+    let fetch = |credential: &str| {
+        sandbox.run(
+            object(&server)
+                .with("--credential", credential)
+                .with("--to", sandbox.out("object"))
+                .flag("--refetch"),
+        )
+    };
+    fetch("aws=aws:work").exits(2).says(["chmod 600"]);
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    for credential in [
+        "aws=aws:work",
+        "aws=work",
+        "aws=env:KEYS",
+        "aws=env:PROCESS",
+        "aws=env:KEYS,aws-sigv4=eu-west-1",
+    ] {
+        fetch(credential).exits(0);
+    }
+    assert!(
+        server
+            .requests()
+            .iter()
+            .any(|head| head.contains("eu-west-1/s3"))
+    );
+    fetch("aws=aws").exits(1).says(["access key id"]);
+    fetch("aws=aws:none")
+        .exits(2)
+        .says(["no profile `none`", ".aws/credentials"]);
+    fetch("aws=env:KEYS,bearer").exits(1);
+
+    fs::write(
+        folder.join("config"),
+        "[profile sso]\nsso_session = x\nregion = eu\n",
+    )
+    .unwrap();
+    fetch("aws=aws:sso")
+        .exits(2)
+        .says(["`sso_session`", "export-credentials"]);
+}
+
+#[test]
+fn each_refusal_names_its_remedy() {
+    let server = server();
+    let fetch = |sandbox: &Sandbox, line: CommandLine| {
+        sandbox.run(line.with("--to", sandbox.out("object")))
+    };
+    let anonymous = Sandbox::new();
+    fetch(&anonymous, object(&server))
+        .exits(1)
+        .says(["is not public", "slot `aws`"]);
+    let wrong = Sandbox::new().variable("KEYS", &format!("{ACCESS_KEY_ID}:wrong"));
+    fetch(&wrong, object(&server).with("--credential", "aws=env:KEYS"))
+        .exits(1)
+        .says(["check the secret access key"]);
+    let none = Sandbox::new().variable("KEYS", "glpat-canary");
+    fetch(&none, object(&server).with("--credential", "aws=env:KEYS"))
+        .exits(2)
+        .says(["ID:SECRET"]);
+    let half = Sandbox::new().variable("AWS_ACCESS_KEY_ID", "x");
+    fetch(&half, object(&server).with("--credential", "aws=aws"))
+        .exits(2)
+        .says(["`AWS_SECRET_ACCESS_KEY` is not"]);
+
+    let sandbox = with_keys();
+    let signed = |flag: &str, value: &str| {
+        fetch(
+            &sandbox,
+            object(&server)
+                .set(flag, value)
+                .with("--credential", "aws=aws"),
+        )
+    };
+    signed("--key", "none").exits(1).says(["no object `none`"]);
+    signed("--bucket", "none").exits(1).says(["`none`"]);
+    signed("--bucket", "a/b").exits(2).says(["`bucket`"]);
+    signed("--hash", &sri(b"other"))
+        .exits(4)
+        .says([&sri(CONTENT)]);
+}
