@@ -163,6 +163,7 @@ async fn dispatch(
 ) -> Result<(), Failure> {
     let (context, selected) = match prepared {
         Some(Prepared { context, selected }) => (Context { printer, ..context }, Some(selected)),
+        None if matches!(command, Command::Doctor) => (Context::even_if_broken(printer), None),
         None => (Context::new(printer)?, None),
     };
     let context = &context;

@@ -93,6 +93,15 @@ impl CertificateProblem {
     }
 }
 
+/// Whether the files of `spec` are there, the user's own, and a certificate with its key. Contacts
+/// nobody.
+///
+/// # Errors
+/// [`SetupError::Certificate`], as a connection that needs it would.
+pub fn check_certificate(spec: &ClientCertificate) -> Result<(), SetupError> {
+    identity(spec).map(drop)
+}
+
 /// What TLS shows of itself, read from the files of `spec`.
 pub(crate) fn identity(spec: &ClientCertificate) -> Result<Identity, SetupError> {
     let failed = |problem| SetupError::Certificate {

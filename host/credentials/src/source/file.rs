@@ -1,13 +1,16 @@
 //! Files that a secret comes from, and who may have written or read them.
 
 use std::{
-    fs::File,
+    fs::{self, File, Metadata},
     io::{self, Read},
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Access;
 use zeroize::Zeroizing;
+
+use super::Looked;
 
 /// Permission bits that let anybody but the owner read, write or execute.
 const OTHERS: u32 = 0o077;
@@ -123,7 +126,34 @@ pub(crate) fn read_file(
         error,
     };
     let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    judge(path, &file.metadata().map_err(unreadable)?, trust, user)?;
+    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
+    Ok(content)
+}
+
+/// What [`read_file`] would find wrong with the file, without opening it. What a pipe holds is known
+/// only by taking it.
+pub(crate) fn look(path: &Path, trust: Trust, user: u32) -> Result<Looked, FileError> {
+    let unreadable = |error: io::Error| FileError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    judge(path, &metadata, trust, user)?;
+    rustix::fs::access(path, Access::READ_OK).map_err(|error| unreadable(error.into()))?;
+    Ok(if metadata.is_file() {
+        Looked::Ready
+    } else {
+        Looked::Unknown
+    })
+}
+
+/// Whether it is a file that nobody but `user` or root could have written.
+fn judge(path: &Path, metadata: &Metadata, trust: Trust, user: u32) -> Result<(), FileError> {
     if !metadata.is_file() && !metadata.file_type().is_fifo() {
         return Err(FileError::NotAFile {
             path: path.to_owned(),
@@ -143,10 +173,5 @@ pub(crate) fn read_file(
             mode,
         });
     }
-    // Room for all of it at once: a vector that grows leaves unwiped copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
-    file.take(limit as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    Ok(content)
+    Ok(())
 }
