@@ -194,7 +194,15 @@ fn remove_takes_the_credential_and_its_file_but_not_what_is_in_use() {
     let stderr = home.run(&["credential", "remove", "work"]).fails(2);
     assert!(stderr.contains("grant remove"), "{stderr}");
     home.run(&["grant", "remove", "builtin:gitlab"]).succeeds();
-    home.run(&["credential", "remove", "work"]).succeeds();
+    let sealed = home.sealed().remove(0);
+    assert_eq!(
+        home.run(&["credential", "remove", "work"]).says(),
+        format!(
+            "removed credential `work` from {}, and {}\n",
+            home.config("config.toml").display(),
+            sealed.display()
+        )
+    );
     assert!(home.sealed().is_empty());
     assert_eq!(
         fs::read_to_string(home.config("config.toml"))
@@ -211,7 +219,8 @@ fn remove_leaves_files_of_other_making() {
     let home = Home::new();
     home.configure("[credential.work]\nsource = { file = \"token\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
     fs::write(home.config("token"), CANARY).unwrap();
-    home.run(&["credential", "remove", "work"]).succeeds();
+    let said = home.run(&["credential", "remove", "work"]).says();
+    assert!(said.contains("its secret stays, in file:"), "{said}");
     assert!(home.config("token").exists());
 }
 

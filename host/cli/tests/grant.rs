@@ -3,6 +3,8 @@
 
 mod home;
 
+use std::fs;
+
 use home::Home;
 
 const CONFIG: &str = r#"# mine
@@ -178,6 +180,80 @@ fn remove_takes_one_origin_or_the_whole_grant() {
     assert!(!home.text().contains("grant") && home.text().contains("# direnv"));
     let stderr = home.run(&["grant", "remove", "builtin:http"]).fails(2);
     assert!(stderr.contains("grants nothing"), "{stderr}");
+}
+
+#[test]
+fn what_add_and_remove_did_is_told() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let words = "grant add builtin:gitlab --origin https://a.example --credential token=work --redirect https://cdn.example";
+    let words: Vec<&str> = words.split(' ').collect();
+    let file = home.config("config.toml");
+    let said = "  origins     https://a.example\n  redirects   https://cdn.example\n  credential  token = work\n";
+    assert_eq!(
+        home.run(&words).says(),
+        format!("granted to `builtin:gitlab` in {}\n{said}", file.display())
+    );
+    // Again: what is there, and how to change it.
+    let stderr = home.run(&words).fails(2);
+    let place = format!("`https://a.example` at {}:13:1", file.display());
+    for part in [
+        place.as_str(),
+        "nix-fetchhost grant remove builtin:gitlab --origin 'https://a.example'",
+        said,
+    ] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    let remove = ["grant", "remove", "builtin:http", "--origin"];
+    let one = home.run(&[&remove[..], &["https://b.example"]].concat());
+    assert_eq!(
+        one.says(),
+        format!(
+            "removed from {} what `builtin:http` was granted at https://b.example; https://a.example stays\n",
+            file.display()
+        )
+    );
+    assert_eq!(
+        home.run(&["grant", "remove", "builtin:gitlab"]).says(),
+        format!(
+            "removed from {} this grant to `builtin:gitlab`\n{said}",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn the_command_that_a_denial_prints_grants_what_was_denied() {
+    let home = Home::new();
+    fs::write(
+        home.path("params.json"),
+        r#"{ "url": "https://nobody.invalid/x" }"#,
+    )
+    .unwrap();
+    let params = home.path("params.json");
+    let stderr = home
+        .run(&[
+            "prefetch",
+            "http-file",
+            "--params",
+            params.to_str().unwrap(),
+        ])
+        .fails(3);
+    let command = stderr
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("nix-fetchhost grant add "))
+        .unwrap();
+    let script = format!("exec \"$0\" grant add {command}");
+    let status = home
+        .command("/bin/sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_nix-fetchhost")])
+        .status()
+        .unwrap();
+    assert!(status.success(), "{script}");
+    let explained = home
+        .run(&["grant", "explain", "http-file", "https://nobody.invalid"])
+        .succeeds();
+    assert!(explained.contains("granted: "), "{explained}");
 }
 
 #[test]

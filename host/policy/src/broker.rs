@@ -36,6 +36,7 @@
 //! user, for requests and redirects alike ([`crate::address`]).
 
 mod bind;
+mod command;
 mod connection;
 mod denial;
 mod explain;

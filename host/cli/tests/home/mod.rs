@@ -143,6 +143,13 @@ impl Ended {
         self.stdout
     }
 
+    /// The program's stderr, where all went well.
+    #[track_caller]
+    pub(crate) fn says(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.stderr
+    }
+
     /// The program's stdout, where it tells on both what is wrong.
     #[track_caller]
     pub(crate) fn tells(self, code: i32) -> String {

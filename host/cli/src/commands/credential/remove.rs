@@ -34,6 +34,10 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
     }
     draft.remove_credential(&name)?;
     draft.save()?;
+    let removed = format!(
+        "removed credential `{name}` from {}",
+        draft.path().display()
+    );
     let own = draft.folder().join(sealed_folder());
     let file = match source {
         Some(SourceSpec::Age(file))
@@ -41,7 +45,15 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
         {
             file
         }
-        _ => return Ok(()),
+        Some(source @ (SourceSpec::File { .. } | SourceSpec::Age(_))) => {
+            let note = format!("{removed}; its secret stays, in {source}");
+            context.printer.note(&note);
+            return Ok(());
+        }
+        _ => {
+            context.printer.note(&removed);
+            return Ok(());
+        }
     };
     // The configuration no longer names it, so what is left of a failure here is a file of no use.
     match std::fs::remove_file(&file) {
@@ -50,7 +62,11 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
             file.display()
         ))
         .with_hint("remove it by hand; the configuration no longer names it")),
-        _ => Ok(()),
+        _ => {
+            let file = file.display();
+            context.printer.note(&format!("{removed}, and {file}"));
+            Ok(())
+        }
     }
 }
 

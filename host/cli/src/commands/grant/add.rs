@@ -8,7 +8,7 @@ use fetchhost_policy::{
     CERTIFICATE_SLOT, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
 };
 
-use super::{module, values};
+use super::{details, module, values};
 use crate::args::GrantAddArgs;
 use crate::catalog;
 use crate::context::Context;
@@ -56,12 +56,46 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         from: Provenance::Argv,
     };
     let mut draft = Draft::open(&context.environment)?;
+    refuse_second(context, &draft, &grant)?;
     draft.add_grant(&grant)?;
     draft.save()?;
-    context
-        .printer
-        .note(&format!("granted to {}", grant.module));
+    context.printer.note(&format!(
+        "granted to `{}` in {}\n{}",
+        grant.module,
+        draft.path().display(),
+        details(&grant).trim_end()
+    ));
     Ok(())
+}
+
+/// Refuses a grant for what the module is granted already: of two that are equally exact, neither could
+/// be in force.
+fn refuse_second(context: &Context, draft: &Draft, grant: &Grant) -> Result<(), Failure> {
+    // What the administrator's file grants is in force besides.
+    let known = draft.before().grants.iter();
+    let all = known.chain(&context.settings.config.grants);
+    for earlier in all.filter(|earlier| earlier.module == grant.module) {
+        let Some(origin) = grant.origins.iter().find(|o| earlier.origins.contains(o)) else {
+            continue;
+        };
+        let (module, from) = (&grant.module, &earlier.from);
+        let failure = Failure::usage(format!(
+            "`{module}` is already granted `{origin}` at {from}"
+        ));
+        return Err(failure.with_hint(if is_of_draft(earlier, draft) {
+            format!(
+                "change that grant in the file, or take the origin out of it first with `nix-fetchhost grant remove {module} --origin '{origin}'`; it says:\n\n{}",
+                details(earlier).trim_end()
+            )
+        } else {
+            "that file is not yours: ask whoever writes it".to_owned()
+        }));
+    }
+    Ok(())
+}
+
+fn is_of_draft(grant: &Grant, draft: &Draft) -> bool {
+    matches!(&grant.from, Provenance::File { file, .. } if file == draft.path())
 }
 
 /// Refuses slots that no fetcher of the module has.
