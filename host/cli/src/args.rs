@@ -291,7 +291,7 @@ pub(crate) enum FetcherCommand {
     },
     /// Show what a module is, what its fetchers ask for, and what they produce
     Inspect {
-        /// A fetcher's name, or PATH[#sha256=HEX]
+        /// A fetcher's name, builtin:NAME, or PATH[#sha256=HEX]
         fetcher: String,
         /// Print as JSON
         #[arg(long)]
@@ -383,7 +383,7 @@ pub(crate) enum GrantCommand {
     },
     /// Explain what a fetcher may ask of an origin, and why
     Explain {
-        /// A fetcher's name, or PATH#sha256=HEX[:FETCHER]
+        /// A fetcher's name, builtin:NAME for each of its fetchers, or PATH#sha256=HEX[:FETCHER]
         fetcher: String,
         /// The origin to be asked, for instance https://gitlab.example.com
         origin: String,

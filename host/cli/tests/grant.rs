@@ -257,6 +257,75 @@ fn the_command_that_a_denial_prints_grants_what_was_denied() {
 }
 
 #[test]
+fn what_is_reached_by_redirect_alone_is_not_called_denied() {
+    let home = Home::new();
+    home.configure("[[grant]]\nmodule = \"builtin:http\"\norigins = [\"https://a.example\"]\nredirects = [\"https://cdn.example\"]\n");
+    let explain =
+        |fetcher: &str, origin: &str| home.run(&["grant", "explain", fetcher, origin]).succeeds();
+    let told = explain("http-file", "https://cdn.example");
+    assert!(
+        told.contains(
+            "reached by redirect: from https://a.example, with GET and HEAD, without credential ("
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("direct requests: none") && !told.contains("denied"),
+        "{told}"
+    );
+    let told = explain("http-file", "https://x.example");
+    assert!(
+        told.contains("denied: ") && !told.contains("redirect"),
+        "{told}"
+    );
+    // No redirect leads from `https` to `http`.
+    home.configure("[[grant]]\nmodule = \"builtin:http\"\norigins = [\"https://a.example\"]\nredirects = [\"http://cdn.example\"]\n");
+    let told = explain("http-file", "http://cdn.example");
+    assert!(told.contains("denied: "), "{told}");
+    // What this program itself knows of GitLab.com.
+    let told = explain("gitlab-artifact", "https://storage.googleapis.com");
+    assert!(
+        told.contains("reached by redirect: from https://gitlab.com")
+            && told.contains("(built in)"),
+        "{told}"
+    );
+    assert!(told.contains("the public internet only"), "{told}");
+}
+
+#[test]
+fn a_module_is_explained_and_inspected_by_its_name_in_grants() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let told = home
+        .run(&["grant", "explain", "builtin:gitlab", "https://gitlab.com"])
+        .succeeds();
+    for fetcher in ["`gitlab-artifact`", "`gitlab-file`"] {
+        let head = format!("https://gitlab.com for fetcher {fetcher} of `builtin:gitlab`");
+        assert!(told.contains(&head), "{told}");
+    }
+    let told = home.run(&["fetcher", "inspect", "builtin:http"]).succeeds();
+    assert!(told.contains("http-file: "), "{told}");
+    for words in [
+        &["grant", "explain", "builtin:htp", "https://a.example"][..],
+        &["fetcher", "inspect", "builtin:htp"],
+    ] {
+        let stderr = home.run(words).fails(2);
+        assert!(
+            stderr.contains("there is no module `builtin:htp`"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("`builtin:http`"), "{stderr}");
+    }
+    // To run, one fetcher is meant.
+    let run = ["prefetch", "builtin:gitlab", "--param", "project=a/b"];
+    let stderr = home.run(&run).fails(2);
+    assert!(
+        stderr.contains("offers several") && !stderr.contains("#sha256"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn several_grants_are_told_apart_by_their_origins() {
     let home = Home::new();
     home.configure(CONFIG);

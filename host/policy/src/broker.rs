@@ -59,7 +59,7 @@ use crate::{
 
 pub use bind::PolicyError;
 pub use denial::{Denial, DenialKind};
-pub use explain::{Explanation, Reach};
+pub use explain::{Arrival, Explanation, Reach};
 pub use permit::Permit;
 
 use bind::Binding;
