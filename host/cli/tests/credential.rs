@@ -326,6 +326,57 @@ fn a_netrc_with_the_line_ends_of_another_system_is_read() {
 }
 
 #[test]
+fn a_lost_identity_is_told_with_what_it_means() {
+    let home = Home::new();
+    home.typed(&SET, CANARY).succeeds();
+    fs::remove_file(home.config("identity.txt")).unwrap();
+    let stderr = home.run(&["credential", "test", "work"]).fails(2);
+    for part in [
+        "what was encrypted to it cannot be read without it",
+        "NIX_FETCHHOST_AGE_IDENTITY",
+        "`nix-fetchhost credential set NAME`",
+    ] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+#[test]
+fn a_typed_source_that_is_missing_is_not_called_a_configured_credential() {
+    let home = Home::new();
+    let (origin, heads) = server(|_| "200 OK");
+    let url = format!("{origin}/x");
+    let fetch = |source: &str| {
+        let typed = format!("auth={source},bearer");
+        let words = [
+            "prefetch",
+            "http-file",
+            "--url",
+            &url,
+            "--credential",
+            &typed,
+        ];
+        home.run(&words).fails(2)
+    };
+    let stderr = fetch("age:/nowhere/token.age");
+    assert!(
+        stderr.contains("correct the source after `--credential`"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("credential set auth"), "{stderr}");
+    let stderr = fetch("env:UNSET");
+    assert!(stderr.contains("--credential SLOT=file:PATH"), "{stderr}");
+    assert!(heads.try_recv().is_err(), "nobody was asked");
+    // Where nothing was typed for it, no flag is named.
+    home.configure("[credential.auth]\nsource = { env = \"UNSET\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
+    let stderr = home.run(&["credential", "test", "auth"]).fails(2);
+    assert!(!stderr.contains("--credential"), "{stderr}");
+    assert!(
+        stderr.contains("`source` of `[credential.auth]`"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_passphrase_is_not_asked_for_where_there_is_no_terminal() {
     let home = Home::new();
     // `age --passphrase` with little work, of nothing that matters.

@@ -196,7 +196,7 @@ fn what_add_and_remove_did_is_told() {
     );
     // Again: what is there, and how to change it.
     let stderr = home.run(&words).fails(2);
-    let place = format!("`https://a.example` at {}:13:1", file.display());
+    let place = format!("`https://a.example` at {}:12:1", file.display());
     for part in [
         place.as_str(),
         "nix-fetchhost grant remove builtin:gitlab --origin 'https://a.example'",

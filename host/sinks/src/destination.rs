@@ -162,11 +162,15 @@ impl DestinationError {
             ),
             Self::Unknown { given } => {
                 let plain = given.starts_with(['/', '.']);
-                Some(if plain {
-                    format!("a file or folder is written `out:{}`", printable(given))
-                } else {
-                    "a destination is `store`, `out:PATH` or `file:///DIR`".to_owned()
-                })
+                let shown = printable(given);
+                match given.parse::<StoreUrl>() {
+                    _ if plain => Some(format!("a file or folder is written `out:{shown}`")),
+                    Ok(_) => Some(format!("a Nix store is written `store={shown}`")),
+                    Err(error) if given.starts_with("ssh") => error.hint(),
+                    Err(_) => {
+                        Some("a destination is `store`, `out:PATH` or `file:///DIR`".to_owned())
+                    }
+                }
             }
             Self::Path { .. } => Some("write a name after `out:`, as in `out:result`".to_owned()),
             Self::FileCache(error) => error.hint(),
