@@ -15,7 +15,7 @@ use fetchhost_policy::{Limit, ModuleId};
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::Mutex;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, meant};
 
 /// A fetcher that can be run.
 #[derive(Clone)]
@@ -171,12 +171,13 @@ pub(crate) async fn builtin(engine: &Engine, name: &str) -> Result<Arc<Module>, 
     let Some(builtin) = BUILTIN.iter().find(|builtin| builtin.name == name) else {
         let known: Vec<String> = BUILTIN
             .iter()
-            .map(|builtin| format!("`builtin:{}`", builtin.name))
+            .map(|builtin| format!("builtin:{}", builtin.name))
             .collect();
-        return Err(
-            Failure::usage(format!("there is no module `builtin:{name}`"))
-                .with_hint(format!("there are {}", known.join(", "))),
-        );
+        let typed = format!("builtin:{name}");
+        let hint = meant(&typed, known.iter().map(String::as_str), || {
+            format!("there are `{}`", known.join("`, `"))
+        });
+        return Err(Failure::usage(format!("there is no module `{typed}`")).with_hint(hint));
     };
     Ok(Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?))
 }
@@ -234,12 +235,13 @@ async fn load_builtin(engine: &Engine, name: String) -> Result<Loaded, Failure> 
         known.extend(module.description().fetchers.keys().cloned());
     }
     known.sort();
-    Err(
-        Failure::usage(format!("there is no fetcher `{name}`")).with_hint(format!(
+    let hint = meant(&name, known.iter().map(String::as_str), || {
+        format!(
             "there are {}; a module in a file is written `./module.wasm#sha256=HEX`",
             known.join(", ")
-        )),
-    )
+        )
+    });
+    Err(Failure::usage(format!("there is no fetcher `{name}`")).with_hint(hint))
 }
 
 fn only_fetcher(module: &Module, text: &str) -> Result<String, Failure> {

@@ -84,7 +84,7 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "--credential",
                 "tokn=work",
             ],
-            "has no slot `tokn`",
+            "has no slot `tokn`\n\nhint: did you mean `token`?",
         ),
         (
             vec![
@@ -94,7 +94,7 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "--credential",
                 "token=wrok",
             ],
-            "which is not defined",
+            "no credential `wrok` is configured\n\nhint: did you mean `work`?",
         ),
         (
             vec![
@@ -105,6 +105,16 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "token=work",
             ],
             "for none of the origins",
+        ),
+        (
+            vec![
+                "builtin:gitlab",
+                "--origin",
+                "https://a.example",
+                "--credential",
+                "token=canary-5ecret",
+            ],
+            "what is to fill slot `token` is no configured credential",
         ),
         (
             vec![
@@ -314,7 +324,7 @@ fn a_module_is_explained_and_inspected_by_its_name_in_grants() {
             stderr.contains("there is no module `builtin:htp`"),
             "{stderr}"
         );
-        assert!(stderr.contains("`builtin:http`"), "{stderr}");
+        assert!(stderr.contains("did you mean `builtin:http`?"), "{stderr}");
     }
     // To run, one fetcher is meant.
     let run = ["prefetch", "builtin:gitlab", "--param", "project=a/b"];

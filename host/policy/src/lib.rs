@@ -52,3 +52,4 @@ pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
 pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, ProxySource};
 pub use scheme::{Scheme, SchemeError};
 pub use source::{Program, SourceError, SourceSpec};
+pub use suggest::nearest;

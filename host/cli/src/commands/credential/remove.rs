@@ -1,8 +1,8 @@
 //! `nix-fetchhost credential remove`
 
-use fetchhost_policy::SourceSpec;
+use fetchhost_policy::{CredentialName, SourceSpec};
 
-use super::{is_sealed_file, name, sealed_folder};
+use super::{check_known, is_sealed_file, name, sealed_folder};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::draft::Draft;
@@ -16,7 +16,7 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
     let source = match known.credentials.get(&name) {
         Some(spec) => Some(spec.source.clone()),
         None if known.certificates.contains_key(&name) => None,
-        None => return Err(unknown(context, text)),
+        None => return Err(unknown(context, &name)),
     };
     let users = known
         .grants
@@ -70,13 +70,13 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
     }
 }
 
-fn unknown(context: &Context, text: &str) -> Failure {
-    let name = text.parse().ok();
-    match name.and_then(|name| context.settings.config.place_of(&name)) {
-        Some(place) => Failure::usage(format!(
-            "credential `{text}` is defined at {place}, which is not your file"
+fn unknown(context: &Context, name: &CredentialName) -> Failure {
+    let config = &context.settings.config;
+    match (check_known(config, name), config.place_of(name)) {
+        (Err(failure), _) => failure,
+        (Ok(()), place) => Failure::usage(format!(
+            "credential `{name}` is defined at {}, which is not your file",
+            place.map(ToString::to_string).unwrap_or_default()
         )),
-        None => Failure::usage(format!("no credential `{text}` is configured"))
-            .with_hint("`nix-fetchhost credential list` shows those that are"),
     }
 }

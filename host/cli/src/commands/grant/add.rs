@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use fetchhost_engine::Module;
 use fetchhost_policy::{
-    CERTIFICATE_SLOT, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+    CERTIFICATE_SLOT, Config, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+    nearest,
 };
 
 use super::{details, module, values};
 use crate::args::GrantAddArgs;
 use crate::catalog;
+use crate::commands::credential::{check_known, names};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, meant};
 use crate::settings::draft::Draft;
 
 /// Adds a grant to the user's configuration.
@@ -31,6 +33,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
     if let Some(module) = known {
         check_slots(&named.id, &module, &credentials)?;
     }
+    check_names(&context.settings.config, &credentials)?;
     let mut paths = (!args.path.is_empty())
         .then(|| values("--path", &args.path))
         .transpose()?;
@@ -98,6 +101,27 @@ fn is_of_draft(grant: &Grant, draft: &Draft) -> bool {
     matches!(&grant.from, Provenance::File { file, .. } if file == draft.path())
 }
 
+/// Refuses credentials that are not configured.
+fn check_names(
+    config: &Config,
+    credentials: &BTreeMap<SlotName, CredentialName>,
+) -> Result<(), Failure> {
+    for (slot, name) in credentials {
+        let Err(failure) = check_known(config, name) else {
+            continue;
+        };
+        if nearest(name.as_str(), names(config)).is_some() {
+            return Err(failure);
+        }
+        // It may be the secret itself.
+        return Err(Failure {
+            message: format!("what is to fill slot `{slot}` is no configured credential"),
+            ..failure
+        });
+    }
+    Ok(())
+}
+
 /// Refuses slots that no fetcher of the module has.
 fn check_slots(
     id: &ModuleId,
@@ -115,9 +139,11 @@ fn check_slots(
     {
         None => Ok(()),
         Some(slot) => {
-            let known: Vec<String> = known.iter().map(|slot| format!("`{slot}`")).collect();
-            Err(Failure::usage(format!("`{id}` has no slot `{slot}`"))
-                .with_hint(format!("there are {}", known.join(", "))))
+            let hint = meant(slot.as_str(), known.iter().copied(), || {
+                let known: Vec<String> = known.iter().map(|slot| format!("`{slot}`")).collect();
+                format!("there are {}", known.join(", "))
+            });
+            Err(Failure::usage(format!("`{id}` has no slot `{slot}`")).with_hint(hint))
         }
     }
 }
