@@ -114,13 +114,7 @@ impl Keyring {
                 }
             }
         };
-        secret
-            .check(&spec.scheme)
-            .map_err(|problem| CredentialError::Unusable {
-                credential: spec.name.clone(),
-                from: spec.source.clone(),
-                problem,
-            })?;
+        source::check(spec, &secret)?;
         Ok(secret)
     }
 

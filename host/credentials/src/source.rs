@@ -15,7 +15,7 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{Cancel, CredentialError, FileKind, Secret, terminal::Ask};
+use crate::{Cancel, CredentialError, FileKind, Problem, Secret, terminal::Ask};
 use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
@@ -124,7 +124,10 @@ pub(crate) fn look(
         file::look(path, trust, surroundings.user()).map_err(|error| refuse_file(spec, error, kind))
     };
     match &spec.source {
-        SourceSpec::Env(name) => variable(spec, name, surroundings).map(|_| Looked::Ready),
+        SourceSpec::Env(name) => {
+            check(spec, &variable(spec, name, surroundings)?)?;
+            Ok(Looked::Ready)
+        }
         SourceSpec::File {
             path,
             insecure_permissions,
@@ -180,11 +183,21 @@ fn systemd_file(
 
 /// `content` as a secret.
 fn text(spec: &CredentialSpec, content: Zeroizing<Vec<u8>>) -> Result<Secret, CredentialError> {
-    Secret::from_content(&content).map_err(|problem| CredentialError::Unusable {
+    Secret::from_content(&content).map_err(|problem| unusable(spec, problem))
+}
+
+/// Whether the scheme could send `secret`.
+pub(crate) fn check(spec: &CredentialSpec, secret: &Secret) -> Result<(), CredentialError> {
+    let checked = secret.check(&spec.scheme);
+    checked.map_err(|problem| unusable(spec, problem))
+}
+
+fn unusable(spec: &CredentialSpec, problem: Problem) -> CredentialError {
+    CredentialError::Unusable {
         credential: spec.name.clone(),
         from: spec.source.clone(),
         problem,
-    })
+    }
 }
 
 fn refuse_file(spec: &CredentialSpec, error: FileError, of: FileKind) -> CredentialError {

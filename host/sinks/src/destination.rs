@@ -63,6 +63,19 @@ impl Destination {
         }
     }
 
+    /// What can be told beforehand of [`open`](Self::open): whether a plain file or folder can be made
+    /// where it is wanted. Other places are not looked at. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub fn check(&self) -> Result<(), SinkError> {
+        match self {
+            Self::Out(path) => out::check(&self.label(), path),
+            Self::FileCache(_) | Self::Store(_) => Ok(()),
+        }
+    }
+
     /// Prepares to take one artifact. Nothing has a final name before it is committed. May block.
     ///
     /// # Errors
