@@ -85,7 +85,8 @@ pub enum FileError {
 
 impl FileError {
     /// What the user can do about it. `may_be_insecure`: the configuration has a word for it.
-    pub(crate) fn hint(&self, may_be_insecure: bool) -> Option<String> {
+    #[must_use]
+    pub fn hint(&self, may_be_insecure: bool) -> Option<String> {
         match self {
             Self::Unreadable { error, path } if error.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!(
@@ -97,7 +98,7 @@ impl FileError {
                 "check that `{}` is a file that `cat` reads",
                 path.display()
             )),
-            Self::NotAFile { .. } => Some(String::from("name the file that holds the secret")),
+            Self::NotAFile { .. } => Some(String::from("name the file itself")),
             Self::Owner { path, .. } => Some(format!(
                 "whoever owns the file decides what is sent: copy the secret to a file of yours, or `chown` `{}`",
                 path.display()
@@ -159,19 +160,54 @@ fn judge(path: &Path, metadata: &Metadata, trust: Trust, user: u32) -> Result<()
             path: path.to_owned(),
         });
     }
-    let owner = metadata.uid();
+    check_access(path, (metadata.uid(), metadata.mode()), trust, user)
+}
+
+/// Whether a file with this `metadata` is private: the user's own or root's, and open to nobody else.
+///
+/// # Errors
+/// [`FileError::Owner`] and [`FileError::Permissions`], which name `path`.
+pub fn check_private(path: &Path, metadata: &Metadata) -> Result<(), FileError> {
+    let user = rustix::process::geteuid().as_raw();
+    let found = (metadata.uid(), metadata.mode());
+    check_access(path, found, Trust::Private, user)
+}
+
+fn check_access(
+    path: &Path,
+    (owner, mode): (u32, u32),
+    trust: Trust,
+    user: u32,
+) -> Result<(), FileError> {
+    let path = path.to_owned();
     if owner != user && owner != 0 {
-        return Err(FileError::Owner {
-            path: path.to_owned(),
-            owner,
-        });
+        return Err(FileError::Owner { path, owner });
     }
-    let mode = metadata.mode() & 0o7777;
+    let mode = mode & 0o7777;
     if mode & trust.forbidden() != 0 {
-        return Err(FileError::Permissions {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(FileError::Permissions { path, mode });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_belongs_to_the_user_or_root_and_is_open_to_nobody_else() {
+        let check =
+            |owner, mode| check_access(Path::new("key.pem"), (owner, mode), Trust::Private, 1000);
+        check(1000, 0o100_600).unwrap();
+        check(0, 0o100_400).unwrap();
+        let error = check(1001, 0o100_600).unwrap_err();
+        assert!(error.to_string().contains("uid 1001"), "{error}");
+        assert!(error.hint(false).unwrap().contains("`chown` `key.pem`"));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            let error = check(1000, 0o100_000 | mode).unwrap_err();
+            let refused =
+                matches!(error, FileError::Permissions { mode: told, .. } if told == mode);
+            assert!(refused, "{error}");
+        }
+    }
 }
