@@ -1,9 +1,6 @@
 //! Command lines that mean something else than they say, and what is said about them.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod home;
-
-use home::Home;
+use crate::home::Home;
 
 const HASH: &str = "sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=";
 

@@ -1,7 +1,4 @@
 //! `nix-fetchhost doctor`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,8 +7,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use home::{CANARY, Home};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+
+use crate::home::{CANARY, Home};
 
 /// The lines about `subject`.
 fn about<'a>(told: &'a str, subject: &str) -> Vec<&'a str> {

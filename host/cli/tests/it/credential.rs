@@ -1,7 +1,4 @@
 //! `nix-fetchhost credential`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
-use home::{CANARY, Home};
+use crate::home::{CANARY, Home};
 
 const SET: [&str; 7] = [
     "credential",

@@ -1,5 +1,4 @@
 //! A home of the test's own, and the program in it.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
 use std::io::Write;

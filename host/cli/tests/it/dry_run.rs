@@ -1,11 +1,8 @@
 //! What is refused before anything is contacted, and what `--dry-run` finds.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 
-use home::{CANARY, Home};
+use crate::home::{CANARY, Home};
 
 /// Of "hello\n".
 const HASH: &str = "sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=";

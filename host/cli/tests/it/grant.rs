@@ -1,11 +1,8 @@
 //! `nix-fetchhost grant list|add|remove`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 
-use home::Home;
+use crate::home::Home;
 
 const CONFIG: &str = r#"# mine
 [credential.work]
