@@ -149,6 +149,8 @@ let
       fail "`mode` is \"flat\" or \"nar\""
     else if executable && mode == "flat" then
       fail "Nix refuses executable flat outputs: with `executable`, declare the hash of the NAR"
+    else if executable && ruled == "nar" then
+      fail "with these parameters `${fetcher}` makes a tree: `executable` is for a single file"
     else if executable then
       "nar"
     else if mode == "flat" && ruled == "nar" then

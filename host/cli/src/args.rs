@@ -201,7 +201,7 @@ pub(crate) struct RunArgs {
     /// Keep the store path from being collected as garbage, by this link to it
     #[arg(long, value_name = "PATH", help_heading = FETCH_HEADING)]
     pub(crate) gc_root: Option<PathBuf>,
-    /// Say what would be done and what is granted, and contact nobody
+    /// Say what would be done, what is granted and what is missing, and contact nobody
     #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
     pub(crate) dry_run: bool,
     /// Write an in-toto statement (SLSA provenance) about the output into this file
@@ -291,7 +291,7 @@ pub(crate) enum FetcherCommand {
     },
     /// Show what a module is, what its fetchers ask for, and what they produce
     Inspect {
-        /// A fetcher's name, or PATH[#sha256=HEX]
+        /// A fetcher's name, builtin:NAME, or PATH[#sha256=HEX]
         fetcher: String,
         /// Print as JSON
         #[arg(long)]
@@ -383,7 +383,7 @@ pub(crate) enum GrantCommand {
     },
     /// Explain what a fetcher may ask of an origin, and why
     Explain {
-        /// A fetcher's name, or PATH#sha256=HEX[:FETCHER]
+        /// A fetcher's name, builtin:NAME for each of its fetchers, or PATH#sha256=HEX[:FETCHER]
         fetcher: String,
         /// The origin to be asked, for instance https://gitlab.example.com
         origin: String,

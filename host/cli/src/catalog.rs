@@ -15,7 +15,7 @@ use fetchhost_policy::{Limit, ModuleId};
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::Mutex;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, meant};
 
 /// A fetcher that can be run.
 #[derive(Clone)]
@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
 enum Reference {
     /// The name of a fetcher that a built-in module offers.
     Name(String),
+    /// A built-in module, by the name after `builtin:`.
+    Builtin(String),
     /// A component in a file.
     File {
         path: PathBuf,
@@ -130,6 +132,20 @@ pub(crate) async fn select(engine: &Engine, text: &str) -> Result<Selected, Fail
     Ok(selected)
 }
 
+/// Loads what `text` names as [`select`] does, or of `builtin:NAME` every fetcher.
+pub(crate) async fn select_all(engine: &Engine, text: &str) -> Result<Vec<Selected>, Failure> {
+    let Reference::Builtin(name) = Reference::parse(text)? else {
+        return Ok(vec![select(engine, text).await?]);
+    };
+    let module = builtin(engine, &name).await?;
+    let of = |fetcher: &String| Selected {
+        id: ModuleId::Builtin(name.clone()),
+        module: Arc::clone(&module),
+        fetcher: fetcher.clone(),
+    };
+    Ok(module.description().fetchers.keys().map(of).collect())
+}
+
 /// Loads the module that `text` names, pinned or not, to look at it.
 pub(crate) async fn inspect(engine: &Engine, text: &str) -> Result<Loaded, Failure> {
     load(engine, Reference::parse(text)?).await
@@ -155,12 +171,13 @@ pub(crate) async fn builtin(engine: &Engine, name: &str) -> Result<Arc<Module>, 
     let Some(builtin) = BUILTIN.iter().find(|builtin| builtin.name == name) else {
         let known: Vec<String> = BUILTIN
             .iter()
-            .map(|builtin| format!("`builtin:{}`", builtin.name))
+            .map(|builtin| format!("builtin:{}", builtin.name))
             .collect();
-        return Err(
-            Failure::usage(format!("there is no module `builtin:{name}`"))
-                .with_hint(format!("there are {}", known.join(", "))),
-        );
+        let typed = format!("builtin:{name}");
+        let hint = meant(&typed, known.iter().map(String::as_str), || {
+            format!("there are `{}`", known.join("`, `"))
+        });
+        return Err(Failure::usage(format!("there is no module `{typed}`")).with_hint(hint));
     };
     Ok(Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?))
 }
@@ -168,6 +185,11 @@ pub(crate) async fn builtin(engine: &Engine, name: &str) -> Result<Arc<Module>, 
 async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> {
     match reference {
         Reference::Name(name) => load_builtin(engine, name).await,
+        Reference::Builtin(name) => Ok(Loaded {
+            module: builtin(engine, &name).await?,
+            id: ModuleId::Builtin(name),
+            fetcher: None,
+        }),
         Reference::File {
             path,
             digest,
@@ -213,29 +235,30 @@ async fn load_builtin(engine: &Engine, name: String) -> Result<Loaded, Failure> 
         known.extend(module.description().fetchers.keys().cloned());
     }
     known.sort();
-    Err(
-        Failure::usage(format!("there is no fetcher `{name}`")).with_hint(format!(
+    let hint = meant(&name, known.iter().map(String::as_str), || {
+        format!(
             "there are {}; a module in a file is written `./module.wasm#sha256=HEX`",
             known.join(", ")
-        )),
-    )
+        )
+    });
+    Err(Failure::usage(format!("there is no fetcher `{name}`")).with_hint(hint))
 }
 
 fn only_fetcher(module: &Module, text: &str) -> Result<String, Failure> {
     let names: Vec<&String> = module.description().fetchers.keys().collect();
     match names.as_slice() {
         [only] => Ok((*only).clone()),
-        _ => Err(
-            Failure::usage(format!("`{text}` offers several fetchers")).with_hint(format!(
-                "append the one you mean, as in `#sha256=HEX:{}`; there are {}",
-                names.first().map_or("NAME", |name| name.as_str()),
-                names
-                    .iter()
-                    .map(|name| name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )),
-        ),
+        several => {
+            let first = several.first().map_or("NAME", |name| name.as_str());
+            let how = if text.starts_with("builtin:") {
+                format!("name the one you mean in its place, as in `{first}`")
+            } else {
+                format!("append the one you mean, as in `#sha256=HEX:{first}`")
+            };
+            let all: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+            Err(Failure::usage(format!("`{text}` offers several fetchers"))
+                .with_hint(format!("{how}; there are {}", all.join(", "))))
+        }
     }
 }
 
@@ -278,6 +301,9 @@ impl Reference {
                 "`{text}`: modules from URLs are not available in this version"
             ))
             .with_hint("download it, and name the file with `#sha256=HEX`"));
+        }
+        if let Some(name) = text.strip_prefix("builtin:") {
+            return Ok(Self::Builtin(name.to_owned()));
         }
         if pin.is_none() && !place.contains('/') && !place.ends_with(".wasm") {
             return Ok(Self::Name(text.to_owned()));

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     /// The configuration in force.
     pub(crate) settings: Settings,
+    /// Why there is none in force. Only [`Context::even_if_broken`] leaves one.
+    pub(crate) broken: Option<Failure>,
 }
 
 impl Context {
@@ -31,7 +33,23 @@ impl Context {
             printer,
             environment,
             settings,
+            broken: None,
         })
+    }
+
+    /// For a command that looks at a configuration which may be broken: it is empty then.
+    pub(crate) fn even_if_broken(printer: Printer) -> Self {
+        let environment = Environment::read();
+        let (settings, broken) = match Settings::load(&environment) {
+            Ok(settings) => (settings, None),
+            Err(failure) => (Settings::default(), Some(failure)),
+        };
+        Self {
+            printer,
+            environment,
+            settings,
+            broken,
+        }
     }
 
     /// The folder of compiled modules; none without a home.

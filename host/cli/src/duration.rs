@@ -12,6 +12,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "s" => Some(number),
         "m" => number.checked_mul(60),
         "h" => number.checked_mul(3600),
+        "" => {
+            return Err(format!(
+                "`{text}` has no unit; write `{text}s`, `{text}m` or `{text}h`"
+            ));
+        }
         unit => {
             return Err(format!(
                 "`{unit}` is no unit of time; write `s`, `m` or `h`, as in `90s`"
@@ -33,6 +38,14 @@ mod tests {
         assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("15m"), Ok(Duration::from_secs(900)));
         assert_eq!(parse("2h"), Ok(Duration::from_secs(7200)));
+    }
+
+    #[test]
+    fn a_number_alone_is_told_the_units() {
+        assert_eq!(
+            parse("90").unwrap_err(),
+            "`90` has no unit; write `90s`, `90m` or `90h`"
+        );
     }
 
     #[test]

@@ -68,6 +68,18 @@ impl Failure {
     }
 }
 
+/// The hint for a name that is not known: the one that was probably meant, or what else to do.
+pub(crate) fn meant<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    match fetchhost_policy::nearest(typed, known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => otherwise(),
+    }
+}
+
 /// An error's message with its causes, on one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();

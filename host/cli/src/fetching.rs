@@ -3,13 +3,16 @@
 //!
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
+mod dry_run;
+mod output;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
-use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
+use fetchhost_formats::{Hash, StoreName};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
@@ -26,8 +29,10 @@ use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::progress::Progress;
 use crate::provenance;
-use crate::report::{DryRun, ResultReport, hex};
+use crate::report::ResultReport;
 use crate::signals;
+
+pub(crate) use output::mode_and_name;
 
 /// A job and what its report needs.
 pub(crate) struct Fetching {
@@ -209,48 +214,6 @@ impl Fetching {
         &self.job.name
     }
 
-    /// What would be done: nothing is contacted, and the module does not run.
-    pub(crate) async fn dry_run(
-        &self,
-        hash: &Hash,
-        limit: Option<Duration>,
-    ) -> Result<DryRun, Failure> {
-        let output = FixedOutput {
-            name: self.job.name.clone(),
-            mode: self.job.mode,
-            hash: hash.clone(),
-        };
-        let (wanted, all) = (output.clone(), self.job.destinations.clone());
-        // A daemon may take its time.
-        let looking = tokio::task::spawn_blocking(move || {
-            let look = |destination: &Destination| {
-                let found = destination.lookup(&wanted)?;
-                Ok((destination.label(), found.is_some()))
-            };
-            all.iter().map(look).collect::<Result<Vec<_>, _>>()
-        });
-        let mut stops = signals::Stops::listen();
-        let destinations = tokio::select! {
-            looked = looking => looked
-                .map_err(|_| Error::Thread("a destination".to_owned()))?
-                .map_err(Error::Sink)?,
-            stop = stops.next() => return Err(Failure::stopped(stop)),
-            limit = elapsed(limit) => return Err(timed_out(limit)),
-        };
-        let granted = self
-            .origins
-            .iter()
-            .map(|origin| self.job.broker.explain(origin).to_string());
-        Ok(DryRun {
-            store_path: output.store_path().to_string(),
-            module: self.selected.id.to_string(),
-            module_digest: hex(&self.selected.module.digest()),
-            fetcher: self.selected.fetcher.clone(),
-            destinations,
-            granted: granted.collect(),
-        })
-    }
-
     /// Runs the job until it ends, a signal comes, or the time is up, and keeps a record of it.
     ///
     /// `typed` is FETCHER as it was written.
@@ -413,55 +376,6 @@ fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
         }
     }
     Ok(destinations)
-}
-
-/// The output's mode and name: what was said, else by the fetcher's static rules.
-pub(crate) fn mode_and_name(
-    description: &FetcherDescription,
-    params: &Map<String, Value>,
-    args: &OutputArgs,
-) -> Result<(OutputMode, StoreName), Failure> {
-    let name = args
-        .name
-        .as_deref()
-        .map(|text| {
-            text.parse()
-                .map_err(|error: fetchhost_formats::StoreNameError| {
-                    Failure::usage(format!("`--name {text}`: {error}"))
-                })
-        })
-        .transpose()?;
-    let (ruled_mode, name) = description.output_for(params, name).map_err(|error| {
-        Failure::usage(with_causes(&error)).with_hint("give the output's name with `--name`")
-    })?;
-    let typed_mode = match args.mode.as_deref() {
-        None => None,
-        Some("flat") => Some(OutputMode::Flat),
-        Some("nar") => Some(OutputMode::Nar),
-        Some(other) => {
-            return Err(Failure::usage(format!(
-                "`--mode {other}` is neither `flat` nor `nar`"
-            )));
-        }
-    };
-    let mode = match (typed_mode, args.executable) {
-        (Some(OutputMode::Flat), true) => {
-            return Err(
-                Failure::usage("`--mode flat` and `--executable` exclude each other")
-                    .with_hint("Nix refuses executable flat outputs; use `--mode nar`, with the hash of the NAR"),
-            );
-        }
-        (Some(OutputMode::Flat), false) if ruled_mode == OutputMode::Nar => {
-            return Err(Failure::usage(
-                "with these parameters the output is a tree, or an executable, which has no flat hash",
-            )
-            .with_hint("leave out `--mode flat`, and declare the hash of the NAR"));
-        }
-        (_, true) => OutputMode::Nar,
-        (Some(mode), false) => mode,
-        (None, false) => ruled_mode,
-    };
-    Ok((mode, name))
 }
 
 /// The origin that the parameters name, typed or by default. What is none is told where it is used.

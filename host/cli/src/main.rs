@@ -17,6 +17,7 @@ mod failure;
 mod fetching;
 mod internal_json;
 mod journal;
+mod mistyped;
 mod nix_expression;
 mod params;
 mod printer;
@@ -34,7 +35,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
@@ -163,6 +163,7 @@ async fn dispatch(
 ) -> Result<(), Failure> {
     let (context, selected) = match prepared {
         Some(Prepared { context, selected }) => (Context { printer, ..context }, Some(selected)),
+        None if matches!(command, Command::Doctor) => (Context::even_if_broken(printer), None),
         None => (Context::new(printer)?, None),
     };
     let context = &context;
@@ -265,7 +266,7 @@ fn report_parsing(argv: &[OsString], message: &clap::Error) -> ExitStatus {
         return ExitStatus::Success;
     }
     let printer = printer_before_parsing(argv);
-    if let Some(failure) = unknown_argument(message) {
+    if let Some(failure) = mistyped::failure(argv, message) {
         printer.failure(&failure);
     } else if printer.json {
         let text = message.render().to_string();
@@ -275,24 +276,6 @@ fn report_parsing(argv: &[OsString], message: &clap::Error) -> ExitStatus {
         let _ = message.print();
     }
     ExitStatus::Usage
-}
-
-/// In our own words, because clap's tip for a mistyped flag is to pass it as a fetcher's name.
-fn unknown_argument(message: &clap::Error) -> Option<Failure> {
-    if message.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    let ContextValue::String(argument) = message.get(ContextKind::InvalidArg)? else {
-        return None;
-    };
-    let failure = Failure::usage(format!(
-        "`{argument}` is neither a flag nor a parameter here"
-    ));
-    Some(match message.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(similar)) => failure.with_hint(format!("there is `{similar}`")),
-        _ => failure
-            .with_hint("`--help` lists what there is; parameters come after the fetcher's name (for `exec` as one JSON object)"),
-    })
 }
 
 #[cfg(test)]

@@ -46,6 +46,26 @@ pub(crate) fn find(root: &Command, subcommands: &[&str], argv: &[OsString]) -> O
     None
 }
 
+/// The subcommands that were typed, from the outermost to the innermost.
+pub(crate) fn subcommands<'a>(root: &'a Command, argv: &[OsString]) -> Vec<&'a Command> {
+    let mut path: Vec<&Command> = Vec::new();
+    let mut words = argv.iter().skip(1);
+    while let Some(word) = words.next().and_then(|word| word.to_str()) {
+        let command = path.last().copied().unwrap_or(root);
+        if word.starts_with('-') {
+            if takes_value(root, command, word) {
+                words.next();
+            }
+            continue;
+        }
+        match command.find_subcommand(word) {
+            Some(found) => path.push(found),
+            None => break,
+        }
+    }
+    path
+}
+
 fn takes_value(root: &Command, command: &Command, word: &str) -> bool {
     if word.contains('=') {
         return false;
@@ -84,6 +104,25 @@ mod tests {
     fn values_of_our_own_flags_are_skipped() {
         let line = "x -vv --log-format json run --to out:x --json --hash=h --hash h http-file";
         assert_eq!(fetcher(line).as_deref(), Some("http-file"));
+    }
+
+    #[test]
+    fn subcommands_are_found_down_to_the_innermost() {
+        let root = Cli::command();
+        for (line, path) in [
+            ("x", ""),
+            (
+                "x --log-format json grant -q add builtin:run --origin list",
+                "grant add",
+            ),
+            ("x run gc", "run"),
+            ("x nonsense gc", ""),
+        ] {
+            let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let found = subcommands(&root, &argv);
+            let names: Vec<&str> = found.iter().map(|command| command.get_name()).collect();
+            assert_eq!(names.join(" "), path, "{line}");
+        }
     }
 
     #[test]

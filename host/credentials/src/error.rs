@@ -32,15 +32,17 @@ impl FileKind {
     /// What to do when there is no such file.
     fn missing(self, credential: &CredentialName, path: &Path) -> String {
         let shown = path.display();
+        let correct = correct(credential);
         match self {
-            Self::Plain => format!(
-                "write the secret to `{shown}` (mode 0600) or correct the `source` of the credential"
+            Self::Plain => format!("write the secret to `{shown}` (mode 0600), or {correct}"),
+            Self::Age if credential.is_typed() => format!(
+                "{correct}; `nix-fetchhost credential set` stores a secret like this under a name"
             ),
             Self::Age => format!(
-                "`nix-fetchhost credential set {credential}` stores the secret anew; or correct the `source` of the credential"
+                "`nix-fetchhost credential set {credential}` stores the secret anew; or {correct}"
             ),
             Self::Netrc => format!(
-                "write `machine HOST login NAME password SECRET` to `{shown}` (mode 0600) or correct the `source` of the credential"
+                "write `machine HOST login NAME password SECRET` to `{shown}` (mode 0600), or {correct}"
             ),
             Self::Aws => format!("write the profile to `{shown}` (mode 0600)"),
             Self::Systemd => format!(
@@ -48,6 +50,15 @@ impl FileKind {
                 path.file_name().unwrap_or_default().to_string_lossy()
             ),
         }
+    }
+}
+
+/// How to say where the secret really lies.
+fn correct(credential: &CredentialName) -> String {
+    if credential.is_typed() {
+        "correct the source after `--credential`".to_owned()
+    } else {
+        format!("correct `source` of `[credential.{credential}]`")
     }
 }
 
@@ -178,8 +189,16 @@ impl CredentialError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::VariableMissing { variable, .. } => Some(format!(
-                "set it for this command (`{variable}=… nix-fetchhost …`) or name another source with `--credential SLOT=file:PATH`"
+            Self::VariableMissing {
+                credential,
+                variable,
+            } => Some(format!(
+                "set it for this command (`{variable}=… nix-fetchhost …`), or {}",
+                if credential.is_typed() {
+                    "name another source, as in `--credential SLOT=file:PATH`".to_owned()
+                } else {
+                    correct(credential)
+                }
             )),
             Self::File {
                 credential,

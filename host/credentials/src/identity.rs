@@ -94,7 +94,7 @@ impl IdentityError {
                 if error.kind() == io::ErrorKind::NotFound =>
             {
                 Some(format!(
-                    "`nix-fetchhost credential set` makes one; `{IDENTITY_VARIABLE}` names another file"
+                    "what was encrypted to it cannot be read without it: put the file back, or name it with `{IDENTITY_VARIABLE}`; if it is lost, give each secret anew with `nix-fetchhost credential set NAME`, which makes a new identity"
                 ))
             }
             Self::File(error) => error.hint(false),

@@ -10,7 +10,7 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 
 use crate::{
-    Cancel, CredentialError, Secret,
+    Cancel, CredentialError, Looked, Secret,
     secret::leave_no_core_file,
     source::{self, Surroundings},
     terminal::ask_hidden,
@@ -114,14 +114,19 @@ impl Keyring {
                 }
             }
         };
-        secret
-            .check(&spec.scheme)
-            .map_err(|problem| CredentialError::Unusable {
-                credential: spec.name.clone(),
-                from: spec.source.clone(),
-                problem,
-            })?;
+        source::check(spec, &secret)?;
         Ok(secret)
+    }
+
+    /// What can be told of `spec`'s source without a question, a program, the network, or reading a
+    /// secret from a file: whether the variable is set, and whether the file is there, belongs to
+    /// whom it should, and, when age encrypted it, is for an identity of the user.
+    ///
+    /// # Errors
+    /// [`CredentialError`], as [`Keyring::resolve`] would.
+    pub fn look(&self, spec: &CredentialSpec) -> Result<Looked, CredentialError> {
+        leave_no_core_file();
+        source::look(spec, &self.surroundings)
     }
 
     fn remembered(&self, spec: &CredentialSpec, origin: &Origin) -> Option<Arc<Secret>> {

@@ -56,5 +56,6 @@ pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
 pub use keyring::Keyring;
 pub use private_file::{Existing, write_private};
 pub use secret::{Secret, leave_no_core_file};
-pub use source::file::FileError;
+pub use source::Looked;
+pub use source::file::{FileError, check_private};
 pub use terminal::ask_hidden;

@@ -7,17 +7,24 @@ mod helper;
 mod netrc;
 mod program;
 
-use std::{ffi::OsString, path::PathBuf, time::SystemTime};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use fetchhost_policy::{CredentialSpec, Origin, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{Cancel, CredentialError, FileKind, Secret, terminal::Ask};
+use crate::{Cancel, CredentialError, FileKind, Problem, Secret, terminal::Ask};
 use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
 
 pub(crate) type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+/// The folder is the unit's own, and an access list shows as a mode for the group.
+const SYSTEMD_TRUST: Trust = Trust::Owner;
+
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
 
 /// Where sources look and whom they ask.
@@ -41,6 +48,15 @@ impl Surroundings {
     }
 }
 
+/// What can be told of a source without asking it for the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It is there, and nobody has to be asked.
+    Ready,
+    /// Only asking tells: a program, or the user for a passphrase.
+    Unknown,
+}
+
 /// What a source gave.
 pub(crate) struct Found {
     pub(crate) secret: Secret,
@@ -59,15 +75,7 @@ pub(crate) fn read(
         until: None,
     };
     match &spec.source {
-        SourceSpec::Env(variable) => {
-            let value = (surroundings.environment)(variable).ok_or_else(|| {
-                CredentialError::VariableMissing {
-                    credential: spec.name.clone(),
-                    variable: variable.clone(),
-                }
-            })?;
-            text(spec, Zeroizing::new(value.into_encoded_bytes())).map(for_ever)
-        }
+        SourceSpec::Env(name) => variable(spec, name, surroundings).map(for_ever),
         SourceSpec::File {
             path,
             insecure_permissions,
@@ -82,14 +90,8 @@ pub(crate) fn read(
             text(spec, content).map(for_ever)
         }
         SourceSpec::Systemd(name) => {
-            let folder = surroundings
-                .folder("CREDENTIALS_DIRECTORY")
-                .ok_or_else(|| CredentialError::NoSystemd {
-                    credential: spec.name.clone(),
-                })?;
-            // The folder is the unit's own, and an access list shows as a mode for the group.
-            let path = folder.join(name);
-            let content = read_file(&path, Trust::Owner, surroundings.user(), MAX_BYTES)
+            let path = systemd_file(spec, name, surroundings)?;
+            let content = read_file(&path, SYSTEMD_TRUST, surroundings.user(), MAX_BYTES)
                 .map_err(|error| refuse_file(spec, error, FileKind::Systemd))?;
             text(spec, content).map(for_ever)
         }
@@ -107,27 +109,97 @@ pub(crate) fn read(
             insecure_permissions,
         } => {
             let trust = Trust::private_unless(*insecure_permissions);
-            netrc::read(
-                spec,
-                path.as_deref(),
-                *use_default,
-                trust,
-                origin,
-                surroundings,
-            )
-            .map(for_ever)
+            let path = netrc::file(spec, path.as_deref(), surroundings)?;
+            netrc::read(spec, path, *use_default, trust, origin, surroundings).map(for_ever)
         }
         SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings).map(for_ever),
     }
 }
 
+/// As far as [`read`] would come without a question, without a program, and without reading a secret
+/// from a file.
+pub(crate) fn look(
+    spec: &CredentialSpec,
+    surroundings: &Surroundings,
+) -> Result<Looked, CredentialError> {
+    let file = |path: &Path, trust, kind| {
+        file::look(path, trust, surroundings.user()).map_err(|error| refuse_file(spec, error, kind))
+    };
+    match &spec.source {
+        SourceSpec::Env(name) => {
+            check(spec, &variable(spec, name, surroundings)?)?;
+            Ok(Looked::Ready)
+        }
+        SourceSpec::File {
+            path,
+            insecure_permissions,
+        } => {
+            let trust = Trust::private_unless(*insecure_permissions);
+            file(path, trust, FileKind::Plain)
+        }
+        SourceSpec::Age(path) => age::look(spec, path, surroundings),
+        SourceSpec::Systemd(name) => {
+            let path = systemd_file(spec, name, surroundings)?;
+            file(&path, SYSTEMD_TRUST, FileKind::Systemd)
+        }
+        SourceSpec::Command { .. } | SourceSpec::Helper(_) => Ok(Looked::Unknown),
+        SourceSpec::Netrc {
+            path,
+            insecure_permissions,
+            ..
+        } => {
+            let trust = Trust::private_unless(*insecure_permissions);
+            let path = netrc::file(spec, path.as_deref(), surroundings)?;
+            file(&path, trust, FileKind::Netrc)
+        }
+    }
+}
+
+/// The value of an environment variable.
+fn variable(
+    spec: &CredentialSpec,
+    name: &str,
+    surroundings: &Surroundings,
+) -> Result<Secret, CredentialError> {
+    let value =
+        (surroundings.environment)(name).ok_or_else(|| CredentialError::VariableMissing {
+            credential: spec.name.clone(),
+            variable: name.to_owned(),
+        })?;
+    text(spec, Zeroizing::new(value.into_encoded_bytes()))
+}
+
+/// The file that systemd calls `name`.
+fn systemd_file(
+    spec: &CredentialSpec,
+    name: &str,
+    surroundings: &Surroundings,
+) -> Result<PathBuf, CredentialError> {
+    surroundings
+        .folder("CREDENTIALS_DIRECTORY")
+        .map(|folder| folder.join(name))
+        .ok_or_else(|| CredentialError::NoSystemd {
+            credential: spec.name.clone(),
+        })
+}
+
 /// `content` as a secret.
 fn text(spec: &CredentialSpec, content: Zeroizing<Vec<u8>>) -> Result<Secret, CredentialError> {
-    Secret::from_content(&content).map_err(|problem| CredentialError::Unusable {
+    Secret::from_content(&content).map_err(|problem| unusable(spec, problem))
+}
+
+/// Whether the scheme could send `secret`.
+pub(crate) fn check(spec: &CredentialSpec, secret: &Secret) -> Result<(), CredentialError> {
+    let checked = secret.check(&spec.scheme);
+    checked.map_err(|problem| unusable(spec, problem))
+}
+
+fn unusable(spec: &CredentialSpec, problem: Problem) -> CredentialError {
+    CredentialError::Unusable {
         credential: spec.name.clone(),
         from: spec.source.clone(),
         problem,
-    })
+    }
 }
 
 fn refuse_file(spec: &CredentialSpec, error: FileError, of: FileKind) -> CredentialError {

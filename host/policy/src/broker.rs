@@ -36,6 +36,7 @@
 //! user, for requests and redirects alike ([`crate::address`]).
 
 mod bind;
+mod command;
 mod connection;
 mod denial;
 mod explain;
@@ -58,7 +59,7 @@ use crate::{
 
 pub use bind::PolicyError;
 pub use denial::{Denial, DenialKind};
-pub use explain::{Explanation, Reach};
+pub use explain::{Arrival, Explanation, Reach};
 pub use permit::Permit;
 
 use bind::Binding;

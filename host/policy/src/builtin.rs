@@ -25,6 +25,12 @@ pub(crate) fn default_origin(module: &ModuleId, fetcher: &FetcherDescription) ->
     }
 }
 
+/// The one origin from which [`redirects`] knows any for `module`.
+pub(crate) fn redirecting(module: &ModuleId) -> Option<Origin> {
+    let start = Origin::parse(GITLAB_COM).ok()?;
+    (!redirects(module, &start).is_empty()).then_some(start)
+}
+
 /// The origins that `module` may follow redirects to when they start at
 /// `start`, without anybody having said so.
 pub(crate) fn redirects(module: &ModuleId, start: &Origin) -> Vec<Origin> {

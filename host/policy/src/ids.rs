@@ -166,25 +166,38 @@ impl FromStr for SlotName {
 text_form!(SlotName);
 
 /// The name of a `[credential.NAME]` table. A credential typed with
-/// `--credential` is called by its slot.
+/// `--credential` is called by its slot, and is not the one of that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CredentialName(String);
+pub struct CredentialName {
+    text: String,
+    is_typed: bool,
+}
 
 impl CredentialName {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether it is the name of a slot that was filled on the command line,
+    /// so that no command and no file knows it.
+    #[must_use]
+    pub const fn is_typed(&self) -> bool {
+        self.is_typed
     }
 
     pub(crate) fn of_slot(slot: &SlotName) -> Self {
-        Self(slot.0.clone())
+        Self {
+            text: slot.0.clone(),
+            is_typed: true,
+        }
     }
 }
 
 impl fmt::Display for CredentialName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 
@@ -203,7 +216,10 @@ impl FromStr for CredentialName {
         if crate::source::is_source_kind(text) {
             return Err(IdError::ReservedCredential(text.to_owned()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self {
+            text: text.to_owned(),
+            is_typed: false,
+        })
     }
 }
 

@@ -36,7 +36,7 @@ mod source;
 mod suggest;
 
 pub use address::{AddressDenied, AddressRule};
-pub use broker::{Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
+pub use broker::{Arrival, Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
 pub use certificate::{CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate};
 pub use config::{Config, ConfigError, DaemonPeers, GatewayConfig};
 pub use consent::{ArgvCredential, ArgvCredentialError, ArgvSource, Consent};
@@ -52,3 +52,4 @@ pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
 pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, ProxySource};
 pub use scheme::{AwsScope, Scheme, SchemeError};
 pub use source::{Program, SourceError, SourceSpec};
+pub use suggest::nearest;

@@ -373,7 +373,9 @@ impl Exception {
         (bits <= most).then_some(ExceptHost::Network(address, bits))
     }
 
-    fn matches(&self, origin: &Origin) -> bool {
+    /// Whether it says of `origin` that it is reached directly.
+    #[must_use]
+    pub fn matches(&self, origin: &Origin) -> bool {
         let is_host = match &self.host {
             ExceptHost::Everything => true,
             ExceptHost::Domain(name) => {

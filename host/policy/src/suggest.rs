@@ -3,10 +3,8 @@
 /// The word of `known` that is nearest to `typed`, when it is near enough to
 /// be a slip: at most a third of its letters changed, added, removed or
 /// swapped with the next.
-pub(crate) fn nearest<'a>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|word| (distance(typed, word), word))

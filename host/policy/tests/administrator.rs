@@ -181,6 +181,11 @@ fn a_locked_configuration_is_the_administrators_alone() {
         hint.contains("locked the configuration at /etc/nix-fetchhost/config.toml:1:10"),
         "{hint}"
     );
+    // The user's file is not the place for it.
+    assert!(
+        denial.commands().is_empty() && !hint.contains("grant add"),
+        "{hint}"
+    );
     assert!(merged("locked = false", &user).unwrap().locked().is_none());
 }
 

@@ -63,6 +63,19 @@ impl Destination {
         }
     }
 
+    /// What can be told beforehand of [`open`](Self::open): whether a plain file or folder can be made
+    /// where it is wanted. Other places are not looked at. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub fn check(&self) -> Result<(), SinkError> {
+        match self {
+            Self::Out(path) => out::check(&self.label(), path),
+            Self::FileCache(_) | Self::Store(_) => Ok(()),
+        }
+    }
+
     /// Prepares to take one artifact. Nothing has a final name before it is committed. May block.
     ///
     /// # Errors
@@ -162,11 +175,15 @@ impl DestinationError {
             ),
             Self::Unknown { given } => {
                 let plain = given.starts_with(['/', '.']);
-                Some(if plain {
-                    format!("a file or folder is written `out:{}`", printable(given))
-                } else {
-                    "a destination is `store`, `out:PATH` or `file:///DIR`".to_owned()
-                })
+                let shown = printable(given);
+                match given.parse::<StoreUrl>() {
+                    _ if plain => Some(format!("a file or folder is written `out:{shown}`")),
+                    Ok(_) => Some(format!("a Nix store is written `store={shown}`")),
+                    Err(error) if given.starts_with("ssh") => error.hint(),
+                    Err(_) => {
+                        Some("a destination is `store`, `out:PATH` or `file:///DIR`".to_owned())
+                    }
+                }
             }
             Self::Path { .. } => Some("write a name after `out:`, as in `out:result`".to_owned()),
             Self::FileCache(error) => error.hint(),

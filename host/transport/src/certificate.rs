@@ -19,11 +19,11 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use fetchhost_credentials::leave_no_core_file;
+use fetchhost_credentials::{FileError, check_private, leave_no_core_file};
 use fetchhost_policy::ClientCertificate;
 use reqwest::Identity;
 use rustix::fs::OFlags;
@@ -34,37 +34,13 @@ use crate::{failure, setup::SetupError};
 /// No certificate chain or key is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Permission bits that let anybody but the owner at the key.
-const OTHERS: u32 = 0o077;
-
 /// What is wrong with the files of a client certificate. No message quotes them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateProblem {
-    /// A file cannot be read.
-    #[error("cannot read `{}`: {error}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The key belongs to somebody who is neither the user nor root.
-    #[error("`{}` belongs to uid {owner}, who is neither you nor root", .path.display())]
-    Owner {
-        /// The file.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
-    /// Others may read or write the key.
-    #[error("`{}` is open to others (mode {mode:04o})", .path.display())]
-    Permissions {
-        /// The file.
-        path: PathBuf,
-        /// The permission bits found.
-        mode: u32,
-    },
+    /// A file cannot be read, or the key is not the user's alone.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Not certificate and key in PEM, or not belonging together.
     #[error("`{}` and `{}` are no certificate with its key: {reason}", .certificate.display(), .key.display())]
     Unusable {
@@ -80,17 +56,21 @@ pub enum CertificateProblem {
 impl CertificateProblem {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Permissions { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
-            Self::Owner { path, .. } => Some(format!(
-                "whoever owns the key can use it and replace it: copy it to a file of yours, or `chown` `{}`",
-                path.display()
-            )),
+            Self::File(error) => error.hint(false),
             Self::Unusable { .. } => Some(String::from(
                 "both are PEM files; a key that is encrypted with a passphrase cannot be used",
             )),
-            Self::Unreadable { .. } => None,
         }
     }
+}
+
+/// Whether the files of `spec` are there, the user's own, and a certificate with its key. Contacts
+/// nobody.
+///
+/// # Errors
+/// [`SetupError::Certificate`], as a connection that needs it would.
+pub fn check_certificate(spec: &ClientCertificate) -> Result<(), SetupError> {
+    identity(spec).map(drop)
 }
 
 /// What TLS shows of itself, read from the files of `spec`.
@@ -100,8 +80,9 @@ pub(crate) fn identity(spec: &ClientCertificate) -> Result<Identity, SetupError>
         problem,
     };
     leave_no_core_file();
-    let certificate = read(&spec.certificate, false).map_err(failed)?;
-    let key = read(&spec.key, true).map_err(failed)?;
+    let read = |path, is_private| read(path, is_private).map_err(|error| failed(error.into()));
+    let certificate = read(&spec.certificate, false)?;
+    let key = read(&spec.key, true)?;
     // In one piece, so that no copy of the key is left behind where it grew. The HTTP client keeps
     // one of its own for as long as its connections.
     let mut pem = Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.len()));
@@ -120,8 +101,8 @@ pub(crate) fn unusable(spec: &ClientCertificate, error: &reqwest::Error) -> Cert
     }
 }
 
-fn read(path: &Path, is_private: bool) -> Result<Zeroizing<Vec<u8>>, CertificateProblem> {
-    let unreadable = |error| CertificateProblem::Unreadable {
+fn read(path: &Path, is_private: bool) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let unreadable = |error| FileError::Unreadable {
         path: path.to_owned(),
         error,
     };
@@ -134,11 +115,12 @@ fn read(path: &Path, is_private: bool) -> Result<Zeroizing<Vec<u8>>, Certificate
     // Of the opened file, so that it cannot be exchanged between the check and the reading.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(unreadable(io::Error::other("it is not a file")));
+        return Err(FileError::NotAFile {
+            path: path.to_owned(),
+        });
     }
     if is_private {
-        let user = rustix::process::geteuid().as_raw();
-        check_access(path, metadata.uid(), metadata.mode(), user)?;
+        check_private(path, &metadata)?;
     }
     let most = MAX_BYTES.min(metadata.len()) + 1;
     let mut content = Zeroizing::new(Vec::with_capacity(
@@ -153,37 +135,9 @@ fn read(path: &Path, is_private: bool) -> Result<Zeroizing<Vec<u8>>, Certificate
     Ok(content)
 }
 
-/// Whether a key of `owner` with this `mode` is safe in the eyes of `user`.
-fn check_access(path: &Path, owner: u32, mode: u32, user: u32) -> Result<(), CertificateProblem> {
-    let path = path.to_owned();
-    if owner != 0 && owner != user {
-        return Err(CertificateProblem::Owner { path, owner });
-    }
-    let mode = mode & 0o7777;
-    if mode & OTHERS != 0 {
-        return Err(CertificateProblem::Permissions { path, mode });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_belongs_to_the_user_or_root_and_is_open_to_nobody_else() {
-        let check = |owner, mode| check_access(Path::new("key.pem"), owner, mode, 1000);
-        check(1000, 0o100_600).unwrap();
-        check(0, 0o100_400).unwrap();
-        let problem = check(1001, 0o100_600).unwrap_err();
-        assert!(problem.to_string().contains("uid 1001"), "{problem}");
-        assert!(problem.hint().unwrap().contains("`chown` `key.pem`"));
-        for mode in [0o640, 0o604, 0o620, 0o601] {
-            let problem = check(1000, 0o100_000 | mode).unwrap_err();
-            let refused = matches!(problem, CertificateProblem::Permissions { mode: told, .. } if told == mode);
-            assert!(refused, "{problem}");
-        }
-    }
 
     #[test]
     fn a_process_that_reads_a_key_leaves_no_core_file() {

@@ -45,7 +45,7 @@ mod setup;
 mod tls;
 
 pub use authorities::AuthorityFile;
-pub use certificate::CertificateProblem;
+pub use certificate::{CertificateProblem, check_certificate};
 pub use client::{Client, Outgoing};
 pub use connection::{Lookup, SystemLookup};
 pub use echo::{Echo, Echoed, Passage, Patterns, SEARCHED_BYTES};

@@ -7,14 +7,32 @@ pub(crate) mod test;
 
 use std::path::Path;
 
-use fetchhost_policy::{CredentialName, IdError};
+use fetchhost_policy::{Config, CredentialName, IdError};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, meant};
 
 /// Reads NAME.
 fn name(text: &str) -> Result<CredentialName, Failure> {
     text.parse()
         .map_err(|error: IdError| Failure::usage(error.to_string()))
+}
+
+/// Refuses a name that no credential has.
+pub(crate) fn check_known(config: &Config, name: &CredentialName) -> Result<(), Failure> {
+    if config.place_of(name).is_some() {
+        return Ok(());
+    }
+    let hint = meant(name.as_str(), names(config), || {
+        "`nix-fetchhost credential list` shows those that are; `credential set` makes one"
+            .to_owned()
+    });
+    Err(Failure::usage(format!("no credential `{name}` is configured")).with_hint(hint))
+}
+
+/// The names of all that are configured.
+pub(crate) fn names(config: &Config) -> impl Iterator<Item = &str> {
+    let known = config.credentials.keys().chain(config.certificates.keys());
+    known.map(CredentialName::as_str)
 }
 
 /// The folder of the files that `set` writes, as the configuration names it.

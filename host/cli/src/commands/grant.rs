@@ -8,7 +8,7 @@ pub(crate) mod remove;
 use std::sync::Arc;
 
 use fetchhost_engine::Module;
-use fetchhost_policy::{ModuleId, PathPattern};
+use fetchhost_policy::{Grant, Method, ModuleId, PathPattern};
 
 use crate::catalog;
 use crate::context::Context;
@@ -41,6 +41,30 @@ async fn module(context: &Context, text: &str) -> Result<Named, Failure> {
         id: selected.id,
         module: Some(selected.module),
     })
+}
+
+/// What a grant says, on a line for each key.
+fn details(grant: &Grant) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| text.push_str(&format!("  {key:11} {value}\n"));
+    line("origins", texts(&grant.origins).join(" "));
+    if grant.methods != Method::READING {
+        line("methods", texts(&grant.methods).join(" "));
+    }
+    if let Some(paths) = &grant.paths {
+        line("paths", texts(paths).join(" "));
+    }
+    if !grant.redirects.is_empty() {
+        line("redirects", texts(&grant.redirects).join(" "));
+    }
+    for (slot, name) in &grant.credentials {
+        line("credential", format!("{slot} = {name}"));
+    }
+    text
+}
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 /// Reads the values of a repeated flag.

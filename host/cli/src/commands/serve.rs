@@ -20,15 +20,15 @@ use crate::serving::Serving;
 use crate::signals::Stops;
 
 /// Where it listens when nothing else is said.
-const DEFAULT_PORT: u16 = 8459;
+pub(crate) const DEFAULT_PORT: u16 = 8459;
 /// How much of what was fetched is kept, in bytes, when nothing else is said.
-const DEFAULT_CACHE_SIZE: u64 = 4 << 30;
+pub(crate) const DEFAULT_CACHE_SIZE: u64 = 4 << 30;
 /// How many fetches run at once when nothing else is said.
 const DEFAULT_MAX_FETCHES: u16 = 16;
 /// The file that holds the owner's public id.
 const ID_FILE: &str = "gateway-id";
 /// The folder of what was fetched.
-const CACHE_FOLDER: &str = "gateway";
+pub(crate) const CACHE_FOLDER: &str = "gateway";
 /// The folder of what was approved, below that of the state.
 pub(crate) const APPROVALS_FOLDER: &str = "approved";
 

@@ -62,6 +62,13 @@ pub enum AgeProblem {
 impl AgeProblem {
     pub(super) fn hint(&self, credential: &CredentialName) -> Option<String> {
         match self {
+            Self::Damaged if credential.is_typed() => {
+                Some("encrypt the secret again, as `age` does".to_owned())
+            }
+            Self::OtherIdentity if credential.is_typed() => Some(format!(
+                "`{}` names another file of identities; or encrypt the secret again, to the one in use",
+                crate::IDENTITY_VARIABLE
+            )),
             Self::Damaged => Some(format!(
                 "encrypt the secret again; `nix-fetchhost credential set {credential}` does"
             )),

@@ -1,6 +1,10 @@
 //! `age:PATH`: a file that age encrypted, armored or binary.
 
-use std::{io::Read, iter, path::Path};
+use std::{
+    io::{BufReader, Read},
+    iter,
+    path::Path,
+};
 
 use age::{DecryptError, Decryptor, armor::ArmoredReader, scrypt};
 use fetchhost_policy::{CredentialSpec, printable};
@@ -8,8 +12,8 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{
-    MAX_BYTES, Surroundings,
-    file::{Trust, read_file},
+    Looked, MAX_BYTES, Surroundings,
+    file::{self, Trust, read_file},
     refuse_file,
 };
 use crate::{AgeProblem, CredentialError, FileKind, Identities, IdentityError, identity_path};
@@ -27,15 +31,9 @@ pub(super) fn read(
     path: &Path,
     surroundings: &Surroundings,
 ) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
-    let refuse = |problem| CredentialError::Age {
-        credential: spec.name.clone(),
-        path: path.to_owned(),
-        problem,
-    };
-    let sealed = read_file(path, Trust::Sealed, surroundings.user(), MAX_SEALED_BYTES)
-        .map_err(|error| refuse_file(spec, error, FileKind::Age))?;
-    let decryptor = Decryptor::new_buffered(ArmoredReader::new(sealed.as_slice()))
-        .map_err(|_| refuse(AgeProblem::Damaged))?;
+    let refuse = |problem| refuse(spec, path, problem);
+    let sealed = sealed(spec, path, surroundings)?;
+    let decryptor = decryptor(&sealed).map_err(refuse)?;
     if decryptor.is_scrypt() {
         let question = format!("Passphrase of {}: ", printable(&path.to_string_lossy()));
         let passphrase = (surroundings.ask)(&question, &surroundings.cancel)
@@ -56,21 +54,77 @@ pub(super) fn read(
             .and_then(whole)
             .map_err(refuse);
     }
-    let refuse_identity = |error| CredentialError::Identity {
+    let identities = identities(spec, surroundings)?;
+    open(decryptor, &identities).and_then(whole).map_err(refuse)
+}
+
+/// Whether the file can be decrypted, as far as that shows without a passphrase. Its content is not.
+pub(super) fn look(
+    spec: &CredentialSpec,
+    path: &Path,
+    surroundings: &Surroundings,
+) -> Result<Looked, CredentialError> {
+    let refuse = |problem| refuse(spec, path, problem);
+    let looked = file::look(path, Trust::Sealed, surroundings.user())
+        .map_err(|error| refuse_file(spec, error, FileKind::Age))?;
+    if looked == Looked::Unknown {
+        return Ok(looked);
+    }
+    let sealed = sealed(spec, path, surroundings)?;
+    let decryptor = decryptor(&sealed).map_err(refuse)?;
+    if decryptor.is_scrypt() {
+        return Ok(Looked::Unknown);
+    }
+    let identities = identities(spec, surroundings)?;
+    open(decryptor, &identities).map_err(refuse)?;
+    Ok(Looked::Ready)
+}
+
+fn refuse(spec: &CredentialSpec, path: &Path, problem: AgeProblem) -> CredentialError {
+    CredentialError::Age {
         credential: spec.name.clone(),
-        error,
-    };
-    let place = identity_path(&*surroundings.environment)
-        .ok_or_else(|| refuse_identity(IdentityError::NoHome))?;
-    let identities = Identities::load(&place).map_err(refuse_identity)?;
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+fn sealed(
+    spec: &CredentialSpec,
+    path: &Path,
+    surroundings: &Surroundings,
+) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+    read_file(path, Trust::Sealed, surroundings.user(), MAX_SEALED_BYTES)
+        .map_err(|error| refuse_file(spec, error, FileKind::Age))
+}
+
+fn decryptor(sealed: &[u8]) -> Result<Decryptor<ArmoredReader<BufReader<&[u8]>>>, AgeProblem> {
+    Decryptor::new_buffered(ArmoredReader::new(sealed)).map_err(|_| AgeProblem::Damaged)
+}
+
+fn identities(
+    spec: &CredentialSpec,
+    surroundings: &Surroundings,
+) -> Result<Identities, CredentialError> {
+    identity_path(&*surroundings.environment)
+        .ok_or(IdentityError::NoHome)
+        .and_then(|place| Identities::load(&place))
+        .map_err(|error| CredentialError::Identity {
+            credential: spec.name.clone(),
+            error,
+        })
+}
+
+/// The content, decrypted as it is read.
+fn open<'a>(
+    decryptor: Decryptor<ArmoredReader<BufReader<&'a [u8]>>>,
+    identities: &Identities,
+) -> Result<impl Read + 'a, AgeProblem> {
     decryptor
         .decrypt(identities.iter())
         .map_err(|error| match error {
             DecryptError::NoMatchingKeys => AgeProblem::OtherIdentity,
             _ => AgeProblem::Damaged,
         })
-        .and_then(whole)
-        .map_err(refuse)
 }
 
 fn whole(content: impl Read) -> Result<Zeroizing<Vec<u8>>, AgeProblem> {

@@ -1,13 +1,16 @@
 //! Files that a secret comes from, and who may have written or read them.
 
 use std::{
-    fs::File,
+    fs::{self, File, Metadata},
     io::{self, Read},
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Access;
 use zeroize::Zeroizing;
+
+use super::Looked;
 
 /// Permission bits that let anybody but the owner read, write or execute.
 const OTHERS: u32 = 0o077;
@@ -82,7 +85,8 @@ pub enum FileError {
 
 impl FileError {
     /// What the user can do about it. `may_be_insecure`: the configuration has a word for it.
-    pub(crate) fn hint(&self, may_be_insecure: bool) -> Option<String> {
+    #[must_use]
+    pub fn hint(&self, may_be_insecure: bool) -> Option<String> {
         match self {
             Self::Unreadable { error, path } if error.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!(
@@ -94,7 +98,7 @@ impl FileError {
                 "check that `{}` is a file that `cat` reads",
                 path.display()
             )),
-            Self::NotAFile { .. } => Some(String::from("name the file that holds the secret")),
+            Self::NotAFile { .. } => Some(String::from("name the file itself")),
             Self::Owner { path, .. } => Some(format!(
                 "whoever owns the file decides what is sent: copy the secret to a file of yours, or `chown` `{}`",
                 path.display()
@@ -123,30 +127,87 @@ pub(crate) fn read_file(
         error,
     };
     let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() && !metadata.file_type().is_fifo() {
-        return Err(FileError::NotAFile {
-            path: path.to_owned(),
-        });
-    }
-    let owner = metadata.uid();
-    if owner != user && owner != 0 {
-        return Err(FileError::Owner {
-            path: path.to_owned(),
-            owner,
-        });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & trust.forbidden() != 0 {
-        return Err(FileError::Permissions {
-            path: path.to_owned(),
-            mode,
-        });
-    }
+    judge(path, &file.metadata().map_err(unreadable)?, trust, user)?;
     // Room for all of it at once: a vector that grows leaves unwiped copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
     file.take(limit as u64 + 1)
         .read_to_end(&mut content)
         .map_err(unreadable)?;
     Ok(content)
+}
+
+/// What [`read_file`] would find wrong with the file, without opening it. What a pipe holds is known
+/// only by taking it.
+pub(crate) fn look(path: &Path, trust: Trust, user: u32) -> Result<Looked, FileError> {
+    let unreadable = |error: io::Error| FileError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    judge(path, &metadata, trust, user)?;
+    rustix::fs::access(path, Access::READ_OK).map_err(|error| unreadable(error.into()))?;
+    Ok(if metadata.is_file() {
+        Looked::Ready
+    } else {
+        Looked::Unknown
+    })
+}
+
+/// Whether it is a file that nobody but `user` or root could have written.
+fn judge(path: &Path, metadata: &Metadata, trust: Trust, user: u32) -> Result<(), FileError> {
+    if !metadata.is_file() && !metadata.file_type().is_fifo() {
+        return Err(FileError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    check_access(path, (metadata.uid(), metadata.mode()), trust, user)
+}
+
+/// Whether a file with this `metadata` is private: the user's own or root's, and open to nobody else.
+///
+/// # Errors
+/// [`FileError::Owner`] and [`FileError::Permissions`], which name `path`.
+pub fn check_private(path: &Path, metadata: &Metadata) -> Result<(), FileError> {
+    let user = rustix::process::geteuid().as_raw();
+    let found = (metadata.uid(), metadata.mode());
+    check_access(path, found, Trust::Private, user)
+}
+
+fn check_access(
+    path: &Path,
+    (owner, mode): (u32, u32),
+    trust: Trust,
+    user: u32,
+) -> Result<(), FileError> {
+    let path = path.to_owned();
+    if owner != user && owner != 0 {
+        return Err(FileError::Owner { path, owner });
+    }
+    let mode = mode & 0o7777;
+    if mode & trust.forbidden() != 0 {
+        return Err(FileError::Permissions { path, mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_belongs_to_the_user_or_root_and_is_open_to_nobody_else() {
+        let check =
+            |owner, mode| check_access(Path::new("key.pem"), (owner, mode), Trust::Private, 1000);
+        check(1000, 0o100_600).unwrap();
+        check(0, 0o100_400).unwrap();
+        let error = check(1001, 0o100_600).unwrap_err();
+        assert!(error.to_string().contains("uid 1001"), "{error}");
+        assert!(error.hint(false).unwrap().contains("`chown` `key.pem`"));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            let error = check(1000, 0o100_000 | mode).unwrap_err();
+            let refused =
+                matches!(error, FileError::Permissions { mode: told, .. } if told == mode);
+            assert!(refused, "{error}");
+        }
+    }
 }

@@ -43,19 +43,12 @@ struct Entry {
 
 pub(super) fn read(
     spec: &CredentialSpec,
-    path: Option<&Path>,
+    path: PathBuf,
     use_default: bool,
     trust: Trust,
     origin: &Origin,
     surroundings: &Surroundings,
 ) -> Result<Secret, CredentialError> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => own_file(surroundings).ok_or_else(|| CredentialError::NoHome {
-            credential: spec.name.clone(),
-            file: ".netrc",
-        })?,
-    };
     let content = read_file(&path, trust, surroundings.user(), MAX_BYTES)
         .map_err(|error| refuse_file(spec, error, FileKind::Netrc))?;
     find(&content, &origin.host(), &spec.scheme, use_default).map_err(|problem| {
@@ -65,6 +58,20 @@ pub(super) fn read(
             problem,
         }
     })
+}
+
+/// The file at `path`, else `$NETRC`, else `.netrc` in the user's home.
+pub(super) fn file(
+    spec: &CredentialSpec,
+    path: Option<&Path>,
+    surroundings: &Surroundings,
+) -> Result<PathBuf, CredentialError> {
+    path.map(Path::to_owned)
+        .or_else(|| own_file(surroundings))
+        .ok_or_else(|| CredentialError::NoHome {
+            credential: spec.name.clone(),
+            file: ".netrc",
+        })
 }
 
 /// `$NETRC`, else `.netrc` in the user's home.

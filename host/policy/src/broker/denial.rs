@@ -31,6 +31,8 @@ pub(super) struct Lines {
     /// counts.
     pub(super) locked: Option<Provenance>,
     pub(super) toml: String,
+    /// Commands that write the same, one after the other; none where no command does.
+    pub(super) commands: Vec<String>,
 }
 
 /// What a [`Denial`] is about.
@@ -67,15 +69,12 @@ pub enum DenialKind {
 impl Lines {
     /// What to do with the lines, and the lines.
     pub(super) fn text(&self) -> String {
-        let indented: Vec<String> = self
-            .toml
-            .lines()
-            .map(|line| match line {
-                "" => String::new(),
-                line => format!("  {line}"),
-            })
-            .collect();
-        format!("{}\n\n{}", self.action(), indented.join("\n"))
+        let toml = format!("{}\n\n{}", self.action(), indented(self.toml.lines()));
+        if self.commands.is_empty() {
+            return toml;
+        }
+        let commands = indented(self.commands.iter().map(String::as_str));
+        format!("{toml}\n\nor let it be written:\n\n{commands}")
     }
 
     fn action(&self) -> String {
@@ -89,6 +88,16 @@ impl Lines {
             (None, None) => "to allow it for good, add this to `config.toml`:".to_owned(),
         }
     }
+}
+
+fn indented<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines: Vec<String> = lines
+        .map(|line| match line {
+            "" => String::new(),
+            line => format!("  {line}"),
+        })
+        .collect();
+    lines.join("\n")
 }
 
 impl Denial {
@@ -143,6 +152,15 @@ impl Denial {
     #[must_use]
     pub fn config_lines(&self) -> Option<&str> {
         self.0.lines.as_ref().map(|lines| lines.toml.as_str())
+    }
+
+    /// Commands that, run one after the other, write what [`Denial::config_lines`] say into the
+    /// user's configuration. None where they would not: when a grant is to be replaced, or the
+    /// administrator locked the configuration.
+    #[must_use]
+    pub fn commands(&self) -> &[String] {
+        let lines = self.0.lines.as_ref();
+        lines.map_or(&[], |lines| lines.commands.as_slice())
     }
 
     /// The grant that [`Denial::config_lines`] are to replace; otherwise they

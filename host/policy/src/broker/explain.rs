@@ -25,6 +25,8 @@ pub struct Explanation {
     pub declared_paths: Vec<PathPattern>,
     /// What grants the origin for direct requests.
     pub reach: Vec<Reach>,
+    /// What lets redirects of other origins lead to it.
+    pub arrivals: Vec<Arrival>,
     /// Where redirects of requests to the origin may lead, and by whose word.
     pub redirects: Vec<(OriginPattern, Provenance)>,
     /// What each slot holds for the origin.
@@ -33,7 +35,7 @@ pub struct Explanation {
     pub certificate: Option<CredentialName>,
     /// Which addresses the origin may have.
     pub addresses: AddressRule,
-    /// Why the origin is not reached, with what would change that.
+    /// Why the origin is not asked directly, with what would change that.
     pub denial: Option<Denial>,
 }
 
@@ -50,6 +52,17 @@ pub struct Reach {
     pub paths: Option<Vec<PathPattern>>,
 }
 
+/// One thing that lets redirects lead to an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Where it was written.
+    pub from: Provenance,
+    /// The origins that must have been asked first.
+    pub starts: Vec<OriginPattern>,
+    /// The pattern that matched.
+    pub pattern: OriginPattern,
+}
+
 impl Broker {
     /// Everything that holds for `origin`.
     #[must_use]
@@ -58,6 +71,12 @@ impl Broker {
             .ways(origin)
             .map(|way| self.reach(way, origin))
             .collect();
+        let arrivals = self.arrivals(origin);
+        // A way from the command line is a direct one too.
+        let is_exact = self.ways(origin).any(Way::is_exact)
+            || arrivals
+                .iter()
+                .any(|arrival| arrival.from != Provenance::BuiltIn && arrival.pattern.is_exact());
         Explanation {
             module: self.module.clone(),
             fetcher: self.fetcher.clone(),
@@ -74,8 +93,9 @@ impl Broker {
             certificate: self
                 .configured_certificate(origin)
                 .map(|(_, spec)| spec.name.clone()),
-            addresses: self.addresses(self.ways(origin).any(Way::is_exact)),
+            addresses: self.addresses(is_exact),
             reach,
+            arrivals,
         }
     }
 
@@ -119,6 +139,39 @@ impl Broker {
         configured.chain(allowed).chain(built_in).collect()
     }
 
+    /// What lets redirects lead to `origin` from another one.
+    fn arrivals(&self, origin: &Origin) -> Vec<Arrival> {
+        if self.denied_by(origin).is_some() {
+            return Vec::new();
+        }
+        let configured = self.grants.iter().filter_map(|grant| {
+            let pattern = grant.redirects.iter().find(|to| to.matches(origin))?;
+            Some(Arrival {
+                from: grant.from.clone(),
+                starts: grant.origins.clone(),
+                pattern: pattern.clone(),
+            })
+        });
+        let built_in = builtin::redirecting(&self.module)
+            .filter(|start| self.ways(start).next().is_some())
+            .filter(|start| builtin::redirects(&self.module, start).contains(origin))
+            .map(|start| Arrival {
+                from: Provenance::BuiltIn,
+                starts: vec![start.into()],
+                pattern: origin.clone().into(),
+            });
+        let mut arrivals: Vec<Arrival> = configured.chain(built_in).collect();
+        for arrival in &mut arrivals {
+            // No redirect leads from `https` to `http`, and from the origin itself none is needed.
+            arrival.starts.retain(|start| {
+                let is_https = start.exact().is_none_or(Origin::is_https);
+                (origin.is_https() || !is_https) && start.exact() != Some(origin)
+            });
+        }
+        arrivals.retain(|arrival| !arrival.starts.is_empty());
+        arrivals
+    }
+
     fn why_not(&self, origin: &Origin, reach: &[Reach]) -> Option<Denial> {
         if let Some(deny) = self.denied_by(origin) {
             return Some(self.refuse_denied(origin, deny));
@@ -143,6 +196,18 @@ impl fmt::Display for Explanation {
             "{} for fetcher `{}` of `{}`",
             self.origin, self.fetcher, self.module
         )?;
+        for arrival in &self.arrivals {
+            writeln!(
+                f,
+                "  reached by redirect: from {}, with GET and HEAD, without credential ({})",
+                joined(&arrival.starts),
+                arrival.from
+            )?;
+        }
+        if self.denial.is_some() && !self.arrivals.is_empty() {
+            writeln!(f, "  direct requests: none, nothing grants them")?;
+            return self.write_addresses(f);
+        }
         if let Some(denial) = &self.denial {
             writeln!(f, "  denied: {denial}")?;
             if let Some(hint) = denial.hint() {
@@ -193,6 +258,12 @@ impl fmt::Display for Explanation {
         for (pattern, from) in &self.redirects {
             writeln!(f, "  redirects: {pattern}, without credential ({from})")?;
         }
+        self.write_addresses(f)
+    }
+}
+
+impl Explanation {
+    fn write_addresses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses = match (self.addresses.private, self.addresses.metadata) {
             (false, _) => "the public internet only",
             (true, false) => "public and private, no cloud metadata",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use super::command;
 use super::denial::Lines;
 use super::permit::Target;
 use super::{Broker, Denial, DenialKind, Permit};
@@ -187,7 +188,13 @@ impl Broker {
             .value
             .credentials
             .insert(slot.clone(), spec.name.clone());
-        let lines = grant.lines();
+        let mut lines = grant.lines();
+        if !lines.commands.is_empty() {
+            match command::credential_set(&spec) {
+                Some(set) => lines.commands.insert(0, set),
+                None => lines.commands.clear(),
+            }
+        }
         Denial::new(
             DenialKind::Credential,
             format!(
@@ -312,8 +319,13 @@ impl Extension {
     }
 
     pub(super) fn lines(self) -> Lines {
+        let is_new = self.replaces.is_none() && self.locked.is_none();
         Lines {
             toml: grant_toml(&self.value),
+            commands: is_new
+                .then(|| command::grant_add(&self.value))
+                .into_iter()
+                .collect(),
             replaces: self.replaces,
             locked: self.locked,
         }

@@ -286,8 +286,47 @@ fn a_denial_reads_as_the_user_will_see_it() {
         "to allow it for this run, add `--allow https://storage.example.net`\n\n\
          to allow it for good, add this to `config.toml`:\n\n  \
          [[grant]]\n  module = \"builtin:gitlab\"\n  origins = [\"https://gitlab.example.com\"]\n  \
-         redirects = [\"https://storage.example.net\"]"
+         redirects = [\"https://storage.example.net\"]\n\n\
+         or let it be written:\n\n  \
+         nix-fetchhost grant add builtin:gitlab --origin https://gitlab.example.com --redirect https://storage.example.net"
     );
+}
+
+#[test]
+fn commands_are_named_where_they_would_do_it() {
+    let ask = |toml: &str, to: &str, in_slot: Option<&str>| {
+        let slot = in_slot.map(slot);
+        let broker = try_broker(&digest(), &gitlab(), toml, None).unwrap();
+        let denied = broker.authorize(Method::Post, &url(to), slot.as_ref(), false);
+        denied.unwrap_err().commands().to_vec()
+    };
+    let grant = format!(
+        "nix-fetchhost grant add {} --origin https://a.example --method GET --method HEAD --method POST --path '/**/api/v4/**' --path '/**/-/releases/**'",
+        digest()
+    );
+    assert_eq!(
+        ask("", "https://a.example/api/v4/x", None),
+        [grant.as_str()]
+    );
+    // A grant that is to be replaced cannot be added.
+    let narrow = format!(
+        "[[grant]]\nmodule = \"{}\"\norigins = [\"https://a.example\"]\npaths = [\"/api/v4/one\"]\n",
+        digest()
+    );
+    let commands = ask(&narrow, "https://a.example/api/v4/x", None);
+    assert!(commands.is_empty(), "{commands:?}");
+
+    let broker = typed(&consent("https://a.example", "", ""));
+    let to = url("https://a.example/api/v4/x");
+    let denied = broker.authorize(Method::Get, &to, Some(&slot("required")), false);
+    let hint = denied.unwrap_err().hint().unwrap();
+    let set = hint
+        .find("nix-fetchhost credential set required --origin https://a.example --scheme ")
+        .unwrap();
+    let add = hint
+        .find("nix-fetchhost grant add builtin:gitlab --origin https://a.example --credential required=required")
+        .unwrap();
+    assert!(set < add, "{hint}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use fetchhost_artifact::Verified;
 use fetchhost_formats::nar::{Event, Piece};
+use rustix::fs::Access;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{SinkError, failed};
@@ -59,6 +60,31 @@ pub(crate) fn open(label: String, path: &Path) -> Result<Box<dyn Staged>, SinkEr
             }))
         }
     }
+}
+
+/// Whether [`open`] would find a place at `path`, as far as that shows without making something.
+pub(crate) fn check(label: &str, path: &Path) -> Result<(), SinkError> {
+    match occupant(label, path)? {
+        Occupant::Device => return Ok(()),
+        Occupant::Folder if !is_empty(label, path)? => {
+            return Err(SinkError::NotEmpty {
+                label: label.to_owned(),
+                path: path.to_owned(),
+            });
+        }
+        Occupant::Nothing | Occupant::File | Occupant::Folder => {}
+    }
+    let folder = above(path);
+    let found = fs::metadata(folder).and_then(|found| {
+        if !found.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(rustix::fs::access(
+            folder,
+            Access::WRITE_OK | Access::EXEC_OK,
+        )?)
+    });
+    found.map_err(cannot_create(label, folder))
 }
 
 /// The folder that `path` is in.

@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod gc_root;
 mod protected;
+mod reach;
 mod upload;
 mod url;
 
@@ -27,6 +28,7 @@ use fetchhost_formats::{Compression, FixedOutput, StorePath};
 use fetchhost_policy::printable;
 
 pub use error::{Step, StoreError};
+pub use reach::Reached;
 pub use url::{StoreUrl, StoreUrlError};
 
 pub(crate) use self::daemon::Connection;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fetchhost_credentials::FileError;
 use fetchhost_transport::{Category, CertificateProblem, SetupError, TlsProblem, TransportError};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -200,7 +201,10 @@ async fn a_key_that_others_can_read_or_that_is_no_key_is_refused_before_anything
         fs::set_permissions(user.key(), fs::Permissions::from_mode(mode)).unwrap();
         let problem = refused(&user).await;
         assert!(
-            matches!(problem, CertificateProblem::Permissions { .. }),
+            matches!(
+                problem,
+                CertificateProblem::File(FileError::Permissions { .. })
+            ),
             "{problem}"
         );
     }
@@ -217,7 +221,10 @@ async fn a_key_that_others_can_read_or_that_is_no_key_is_refused_before_anything
     fs::remove_file(user.key()).unwrap();
     let problem = refused(&user).await;
     assert!(
-        matches!(problem, CertificateProblem::Unreadable { .. }),
+        matches!(
+            problem,
+            CertificateProblem::File(FileError::Unreadable { .. })
+        ),
         "{problem}"
     );
     assert_eq!(server.connections(), 0);

@@ -1,8 +1,8 @@
 //! `nix-fetchhost credential remove`
 
-use fetchhost_policy::SourceSpec;
+use fetchhost_policy::{CredentialName, SourceSpec};
 
-use super::{is_sealed_file, name, sealed_folder};
+use super::{check_known, is_sealed_file, name, sealed_folder};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::draft::Draft;
@@ -16,7 +16,7 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
     let source = match known.credentials.get(&name) {
         Some(spec) => Some(spec.source.clone()),
         None if known.certificates.contains_key(&name) => None,
-        None => return Err(unknown(context, text)),
+        None => return Err(unknown(context, &name)),
     };
     let users = known
         .grants
@@ -34,6 +34,10 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
     }
     draft.remove_credential(&name)?;
     draft.save()?;
+    let removed = format!(
+        "removed credential `{name}` from {}",
+        draft.path().display()
+    );
     let own = draft.folder().join(sealed_folder());
     let file = match source {
         Some(SourceSpec::Age(file))
@@ -41,7 +45,15 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
         {
             file
         }
-        _ => return Ok(()),
+        Some(source @ (SourceSpec::File { .. } | SourceSpec::Age(_))) => {
+            let note = format!("{removed}; its secret stays, in {source}");
+            context.printer.note(&note);
+            return Ok(());
+        }
+        _ => {
+            context.printer.note(&removed);
+            return Ok(());
+        }
     };
     // The configuration no longer names it, so what is left of a failure here is a file of no use.
     match std::fs::remove_file(&file) {
@@ -50,17 +62,21 @@ pub(crate) fn remove(context: &Context, text: &str) -> Result<(), Failure> {
             file.display()
         ))
         .with_hint("remove it by hand; the configuration no longer names it")),
-        _ => Ok(()),
+        _ => {
+            let file = file.display();
+            context.printer.note(&format!("{removed}, and {file}"));
+            Ok(())
+        }
     }
 }
 
-fn unknown(context: &Context, text: &str) -> Failure {
-    let name = text.parse().ok();
-    match name.and_then(|name| context.settings.config.place_of(&name)) {
-        Some(place) => Failure::usage(format!(
-            "credential `{text}` is defined at {place}, which is not your file"
+fn unknown(context: &Context, name: &CredentialName) -> Failure {
+    let config = &context.settings.config;
+    match (check_known(config, name), config.place_of(name)) {
+        (Err(failure), _) => failure,
+        (Ok(()), place) => Failure::usage(format!(
+            "credential `{name}` is defined at {}, which is not your file",
+            place.map(ToString::to_string).unwrap_or_default()
         )),
-        None => Failure::usage(format!("no credential `{text}` is configured"))
-            .with_hint("`nix-fetchhost credential list` shows those that are"),
     }
 }

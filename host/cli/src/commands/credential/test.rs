@@ -11,7 +11,7 @@ use fetchhost_policy::{
 use fetchhost_transport::{Outgoing, TransportError};
 use url::Url;
 
-use super::name;
+use super::{check_known, name};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, with_causes};
@@ -26,14 +26,10 @@ const SLOT: &str = "credential";
 pub(crate) async fn test(context: &Context, text: &str, url: Option<&str>) -> Result<(), Failure> {
     let name = name(text)?;
     let config = &context.settings.config;
+    check_known(config, &name)?;
     let Some(spec) = config.credentials.get(&name) else {
-        return Err(if config.certificates.contains_key(&name) {
-            Failure::usage(format!("`{name}` is a client certificate"))
-                .with_hint("a fetch from one of its origins tests it")
-        } else {
-            Failure::usage(format!("no credential `{name}` is configured"))
-                .with_hint("`nix-fetchhost credential list` shows those that are")
-        });
+        return Err(Failure::usage(format!("`{name}` is a client certificate"))
+            .with_hint("a fetch from one of its origins tests it"));
     };
     let target = url.map(|url| Target::parse(spec, url)).transpose()?;
     let keyring = Arc::new(Keyring::new());

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use fetchhost_engine::Module;
 use fetchhost_policy::{
-    CERTIFICATE_SLOT, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+    CERTIFICATE_SLOT, Config, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+    nearest,
 };
 
-use super::{module, values};
+use super::{details, module, values};
 use crate::args::GrantAddArgs;
 use crate::catalog;
+use crate::commands::credential::{check_known, names};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, meant};
 use crate::settings::draft::Draft;
 
 /// Adds a grant to the user's configuration.
@@ -31,6 +33,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
     if let Some(module) = known {
         check_slots(&named.id, &module, &credentials)?;
     }
+    check_names(&context.settings.config, &credentials)?;
     let mut paths = (!args.path.is_empty())
         .then(|| values("--path", &args.path))
         .transpose()?;
@@ -56,11 +59,66 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         from: Provenance::Argv,
     };
     let mut draft = Draft::open(&context.environment)?;
+    refuse_second(context, &draft, &grant)?;
     draft.add_grant(&grant)?;
     draft.save()?;
-    context
-        .printer
-        .note(&format!("granted to {}", grant.module));
+    context.printer.note(&format!(
+        "granted to `{}` in {}\n{}",
+        grant.module,
+        draft.path().display(),
+        details(&grant).trim_end()
+    ));
+    Ok(())
+}
+
+/// Refuses a grant for what the module is granted already: of two that are equally exact, neither could
+/// be in force.
+fn refuse_second(context: &Context, draft: &Draft, grant: &Grant) -> Result<(), Failure> {
+    // What the administrator's file grants is in force besides.
+    let known = draft.before().grants.iter();
+    let all = known.chain(&context.settings.config.grants);
+    for earlier in all.filter(|earlier| earlier.module == grant.module) {
+        let Some(origin) = grant.origins.iter().find(|o| earlier.origins.contains(o)) else {
+            continue;
+        };
+        let (module, from) = (&grant.module, &earlier.from);
+        let failure = Failure::usage(format!(
+            "`{module}` is already granted `{origin}` at {from}"
+        ));
+        return Err(failure.with_hint(if is_of_draft(earlier, draft) {
+            format!(
+                "change that grant in the file, or take the origin out of it first with `nix-fetchhost grant remove {module} --origin '{origin}'`; it says:\n\n{}",
+                details(earlier).trim_end()
+            )
+        } else {
+            "that file is not yours: ask whoever writes it".to_owned()
+        }));
+    }
+    Ok(())
+}
+
+fn is_of_draft(grant: &Grant, draft: &Draft) -> bool {
+    matches!(&grant.from, Provenance::File { file, .. } if file == draft.path())
+}
+
+/// Refuses credentials that are not configured.
+fn check_names(
+    config: &Config,
+    credentials: &BTreeMap<SlotName, CredentialName>,
+) -> Result<(), Failure> {
+    for (slot, name) in credentials {
+        let Err(failure) = check_known(config, name) else {
+            continue;
+        };
+        if nearest(name.as_str(), names(config)).is_some() {
+            return Err(failure);
+        }
+        // It may be the secret itself.
+        return Err(Failure {
+            message: format!("what is to fill slot `{slot}` is no configured credential"),
+            ..failure
+        });
+    }
     Ok(())
 }
 
@@ -81,9 +139,11 @@ fn check_slots(
     {
         None => Ok(()),
         Some(slot) => {
-            let known: Vec<String> = known.iter().map(|slot| format!("`{slot}`")).collect();
-            Err(Failure::usage(format!("`{id}` has no slot `{slot}`"))
-                .with_hint(format!("there are {}", known.join(", "))))
+            let hint = meant(slot.as_str(), known.iter().copied(), || {
+                let known: Vec<String> = known.iter().map(|slot| format!("`{slot}`")).collect();
+                format!("there are {}", known.join(", "))
+            });
+            Err(Failure::usage(format!("`{id}` has no slot `{slot}`")).with_hint(hint))
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 use crate::fetching;
 
-/// Explains what a fetcher may ask of an origin, and why.
+/// Explains what a fetcher, or each of a built-in module's, may ask of an origin, and why.
 pub(crate) async fn explain(
     context: &Context,
     fetcher: &str,
@@ -20,7 +20,7 @@ pub(crate) async fn explain(
         .map_err(|error: fetchhost_policy::OriginError| {
             Failure::usage(format!("`{origin}`: {}", with_causes(&error)))
         })?;
-    let selected = catalog::select(&context.engine()?, fetcher).await?;
+    let all = catalog::select_all(&context.engine()?, fetcher).await?;
     let credentials = fetching::credentials(credential)?;
     let consent = Consent {
         // Asking what a credential would do supposes that its origin is typed, as on `run`.
@@ -32,14 +32,16 @@ pub(crate) async fn explain(
         allow: fetching::origins(allow)?,
         credentials,
     };
-    let broker = Broker::new(
-        selected.id.clone(),
-        &selected.fetcher,
-        selected.description()?,
-        &context.settings.config,
-        Some(&consent),
-    )?;
-    context
-        .printer
-        .result(broker.explain(&origin).to_string().trim_end())
+    let mut explained = Vec::new();
+    for selected in all {
+        let broker = Broker::new(
+            selected.id.clone(),
+            &selected.fetcher,
+            selected.description()?,
+            &context.settings.config,
+            Some(&consent),
+        )?;
+        explained.push(broker.explain(&origin).to_string());
+    }
+    context.printer.result(explained.join("\n").trim_end())
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use fetchhost_policy::{Config, Deny, Grant, Method};
+use fetchhost_policy::{Config, Deny, Grant};
 
+use super::{details, texts};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::SCHEMA_VERSION;
@@ -74,22 +75,7 @@ pub(crate) fn list(context: &Context) -> Result<(), Failure> {
 }
 
 fn grant(grant: &Grant) -> String {
-    let mut text = format!("{} at {}\n", grant.module, grant.from);
-    let mut line = |key: &str, value: String| text.push_str(&format!("  {key:11} {value}\n"));
-    line("origins", texts(&grant.origins).join(" "));
-    if grant.methods != Method::READING {
-        line("methods", texts(&grant.methods).join(" "));
-    }
-    if let Some(paths) = &grant.paths {
-        line("paths", texts(paths).join(" "));
-    }
-    if !grant.redirects.is_empty() {
-        line("redirects", texts(&grant.redirects).join(" "));
-    }
-    for (slot, name) in &grant.credentials {
-        line("credential", format!("{slot} = {name}"));
-    }
-    text
+    format!("{} at {}\n{}", grant.module, grant.from, details(grant))
 }
 
 fn deny(deny: &Deny) -> String {
@@ -138,10 +124,6 @@ fn report(config: &Config) -> Report {
         locked: config.locked().is_some(),
         argv_consent: config.no_argv_consent().is_none(),
     }
-}
-
-fn texts<T: ToString>(items: &[T]) -> Vec<String> {
-    items.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `nix-fetchhost grant remove`
 
-use fetchhost_policy::OriginPattern;
+use std::path::Path;
 
-use super::{module, values};
+use fetchhost_policy::{Grant, OriginPattern};
+
+use super::{details, module, texts, values};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::draft::Draft;
@@ -48,13 +50,44 @@ pub(crate) async fn remove(
         ))
         .with_hint("say which with `--origin`"));
     }
-    // From the last one on, so that the places of the others stay what they are.
-    for (index, _) in of_module
+    let chosen: Vec<usize> = of_module
         .iter()
-        .rev()
         .filter(|(_, has)| origins.is_empty() || has.iter().any(|has| origins.contains(has)))
-    {
+        .map(|(index, _)| *index)
+        .collect();
+    // From the last one on, so that the places of the others stay what they are.
+    for index in chosen.iter().rev() {
         draft.remove_grant(*index, &origins)?;
     }
-    draft.save()
+    draft.save()?;
+    for grant in chosen
+        .iter()
+        .filter_map(|index| draft.before().grants.get(*index))
+    {
+        context
+            .printer
+            .note(&removed(grant, &origins, draft.path()));
+    }
+    Ok(())
+}
+
+/// What became of a grant of which `origins` were to be removed, or all.
+fn removed(grant: &Grant, origins: &[OriginPattern], file: &Path) -> String {
+    let (module, file) = (&grant.module, file.display());
+    let (gone, left): (Vec<OriginPattern>, Vec<OriginPattern>) = grant
+        .origins
+        .iter()
+        .cloned()
+        .partition(|origin| origins.is_empty() || origins.contains(origin));
+    if left.is_empty() {
+        return format!(
+            "removed from {file} this grant to `{module}`\n{}",
+            details(grant).trim_end()
+        );
+    }
+    format!(
+        "removed from {file} what `{module}` was granted at {}; {} stays",
+        texts(&gone).join(" "),
+        texts(&left).join(" ")
+    )
 }

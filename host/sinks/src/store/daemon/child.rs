@@ -10,6 +10,7 @@ use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::Access;
 use tokio::runtime::Handle;
 
 use crate::store::error::told;
@@ -53,6 +54,16 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// Whether the program is there to be started.
+    pub(super) fn is_installed() -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .flat_map(|folder| [folder.join(PROGRAM), folder.join(WHOLE)])
+            .any(|program| {
+                program.is_file() && rustix::fs::access(&program, Access::EXEC_OK).is_ok()
+            })
+    }
+
     /// Starts the program on the store `url`, whatever configuration and environment say of stores.
     pub(super) fn start(url: &str) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;

@@ -70,6 +70,11 @@ impl Connection {
         !connect(socket).is_err_and(|error| error.is_absence())
     }
 
+    /// Whether there is a program that [`start`](Self::start) would find.
+    pub(super) fn can_be_started() -> bool {
+        Child::is_installed()
+    }
+
     /// Connects to the daemon at `socket`.
     pub(super) fn connect(socket: &Path, patience: Duration) -> Result<Self, StoreError> {
         let stream = connect(socket)?;

@@ -1,8 +1,5 @@
 //! Running artifacts into sinks the way the pipeline does.
 
-// Each test file uses its own part of this module.
-#![allow(dead_code)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,17 +1,14 @@
 //! `out:PATH` where the output is already.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use common::{FLAT, NAR, archived, executable, flat, publish, tree};
 use fetchhost_formats::{FixedOutput, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_sinks::{Destination, Held, SinkKind};
+
+use crate::common::{FLAT, NAR, archived, executable, flat, publish, tree, verified};
 
 fn to(path: &Path) -> Destination {
     Destination::Out(path.to_owned())
@@ -78,7 +75,7 @@ async fn what_differs_in_anything_is_not_there_already() {
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
-    let file = common::verified(FLAT, flat("hello\n")).await;
+    let file = verified(FLAT, flat("hello\n")).await;
     let other = place("other");
     fs::write(&other, "hello!").unwrap();
     let tool = place("tool");
@@ -94,7 +91,7 @@ async fn what_differs_in_anything_is_not_there_already() {
             path.display()
         );
     }
-    let nothing = common::verified(FLAT, flat("")).await;
+    let nothing = verified(FLAT, flat("")).await;
     for path in [Path::new("/dev/null"), folder.path()] {
         assert!(held(path, nothing.fixed_output()).is_none());
     }

@@ -1,8 +1,5 @@
 //! A daemon that does what a test tells it.
 
-// Each test file uses its own part of this module.
-#![allow(dead_code)]
-
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;

@@ -1,7 +1,4 @@
 //! Secrets that are typed, and programs that print them, when a run is given up meanwhile.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use home::{CANARY, Home};
+use crate::home::{CANARY, Home};
 
 /// What the server serves, and its hash.
 const BODY: &str = "hello\n";

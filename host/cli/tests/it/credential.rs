@@ -1,7 +1,4 @@
 //! `nix-fetchhost credential`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
-use home::{CANARY, Home};
+use crate::home::{CANARY, Home};
 
 const SET: [&str; 7] = [
     "credential",
@@ -194,7 +191,15 @@ fn remove_takes_the_credential_and_its_file_but_not_what_is_in_use() {
     let stderr = home.run(&["credential", "remove", "work"]).fails(2);
     assert!(stderr.contains("grant remove"), "{stderr}");
     home.run(&["grant", "remove", "builtin:gitlab"]).succeeds();
-    home.run(&["credential", "remove", "work"]).succeeds();
+    let sealed = home.sealed().remove(0);
+    assert_eq!(
+        home.run(&["credential", "remove", "work"]).says(),
+        format!(
+            "removed credential `work` from {}, and {}\n",
+            home.config("config.toml").display(),
+            sealed.display()
+        )
+    );
     assert!(home.sealed().is_empty());
     assert_eq!(
         fs::read_to_string(home.config("config.toml"))
@@ -211,7 +216,8 @@ fn remove_leaves_files_of_other_making() {
     let home = Home::new();
     home.configure("[credential.work]\nsource = { file = \"token\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
     fs::write(home.config("token"), CANARY).unwrap();
-    home.run(&["credential", "remove", "work"]).succeeds();
+    let said = home.run(&["credential", "remove", "work"]).says();
+    assert!(said.contains("its secret stays, in file:"), "{said}");
     assert!(home.config("token").exists());
 }
 
@@ -314,6 +320,57 @@ fn a_netrc_with_the_line_ends_of_another_system_is_read() {
     home.configure("[credential.work]\nsource = { netrc = \"netrc\" }\nscheme = \"basic\"\norigins = [\"https://a.example\"]\n");
     let tested = home.run(&["credential", "test", "work"]).succeeds();
     assert!(tested.contains("has a secret"), "{tested}");
+}
+
+#[test]
+fn a_lost_identity_is_told_with_what_it_means() {
+    let home = Home::new();
+    home.typed(&SET, CANARY).succeeds();
+    fs::remove_file(home.config("identity.txt")).unwrap();
+    let stderr = home.run(&["credential", "test", "work"]).fails(2);
+    for part in [
+        "what was encrypted to it cannot be read without it",
+        "NIX_FETCHHOST_AGE_IDENTITY",
+        "`nix-fetchhost credential set NAME`",
+    ] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+#[test]
+fn a_typed_source_that_is_missing_is_not_called_a_configured_credential() {
+    let home = Home::new();
+    let (origin, heads) = server(|_| "200 OK");
+    let url = format!("{origin}/x");
+    let fetch = |source: &str| {
+        let typed = format!("auth={source},bearer");
+        let words = [
+            "prefetch",
+            "http-file",
+            "--url",
+            &url,
+            "--credential",
+            &typed,
+        ];
+        home.run(&words).fails(2)
+    };
+    let stderr = fetch("age:/nowhere/token.age");
+    assert!(
+        stderr.contains("correct the source after `--credential`"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("credential set auth"), "{stderr}");
+    let stderr = fetch("env:UNSET");
+    assert!(stderr.contains("--credential SLOT=file:PATH"), "{stderr}");
+    assert!(heads.try_recv().is_err(), "nobody was asked");
+    // Where nothing was typed for it, no flag is named.
+    home.configure("[credential.auth]\nsource = { env = \"UNSET\" }\nscheme = \"bearer\"\norigins = [\"https://a.example\"]\n");
+    let stderr = home.run(&["credential", "test", "auth"]).fails(2);
+    assert!(!stderr.contains("--credential"), "{stderr}");
+    assert!(
+        stderr.contains("`source` of `[credential.auth]`"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -1,9 +1,5 @@
 //! `out:PATH`: plain files and folders.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
@@ -12,13 +8,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
-use common::{
-    FLAT, NAR, archive, archived, commit_pieces, executable, files, flat, incoming, pieces,
-    publish, stage, tree,
-};
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_sinks::{Destination, SinkError, SinkKind};
 use proptest::prelude::*;
+
+use crate::common::{
+    FLAT, NAR, archive, archived, commit_pieces, executable, files, flat, incoming, pieces,
+    publish, stage, tree, verified,
+};
 
 fn to(path: &Path) -> Destination {
     Destination::Out(path.to_owned())
@@ -216,7 +213,7 @@ async fn a_pipe_gets_no_byte_before_the_artifact_is_verified() {
 async fn a_commit_of_less_than_was_verified_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    let verified = common::verified(FLAT, flat("hello\n")).await;
+    let verified = verified(FLAT, flat("hello\n")).await;
     for taken in [0, 1, 2] {
         let all = pieces([
             Event::File {

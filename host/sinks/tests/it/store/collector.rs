@@ -1,9 +1,5 @@
 //! GC roots before the judge who knows: the garbage collector of the installed Nix.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{NAR, stage, tree, verified};
 use fetchhost_formats::StorePath;
 use fetchhost_sinks::{Destination, Store};
 use tempfile::TempDir;
+
+use crate::common::{NAR, stage, tree, verified};
 
 /// A store in a folder of its own, and the daemon that serves it.
 struct Nix {

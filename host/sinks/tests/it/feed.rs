@@ -1,16 +1,13 @@
 //! Feeding a sink beside the pass.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{FLAT, files, flat, incoming, pieces};
 use fetchhost_artifact::{Batch, Verified};
 use fetchhost_formats::nar::{Event, Piece};
 use fetchhost_sinks::{Committed, Destination, Kept, SinkError, Staged, spawn};
+
+use crate::common::{FLAT, files, flat, incoming, pieces, verified};
 
 /// Takes a number of batches and then fails; tells when it is dropped.
 struct Failing {
@@ -88,7 +85,7 @@ async fn a_pass_that_breaks_off_leaves_nothing_once_the_sink_is_dropped() {
     feed.send(all[..2].into()).await.unwrap();
     drop(feed);
     let staged = sink.await.unwrap().unwrap();
-    let verified = common::verified(FLAT, flat("hello\n")).await;
+    let verified = verified(FLAT, flat("hello\n")).await;
     assert!(staged.commit(&verified).is_err());
     assert!(files(folder.path()).is_empty());
 }

@@ -1,5 +1,4 @@
 //! A home of the test's own, and the program in it.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
 use std::io::Write;
@@ -77,6 +76,13 @@ impl Home {
         self.typed(words, "")
     }
 
+    /// Runs the program with these variables besides those of this home.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], words: &[&str]) -> Ended {
+        let mut command = self.program();
+        command.envs(variables.iter().copied()).args(words);
+        Self::end(command, "")
+    }
+
     /// A path beside the folder of the configuration.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
@@ -89,15 +95,26 @@ impl Home {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.0.path())
-            .env("XDG_CONFIG_HOME", self.0.path().join("config"));
+            .env("XDG_CONFIG_HOME", self.0.path().join("config"))
+            // Not there, and never the one of the machine that the tests run on.
+            .env("NIX_REMOTE", self.0.path().join("nix"));
         command
+    }
+
+    /// The program itself.
+    pub(crate) fn program(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_nix-fetchhost"))
     }
 
     /// Runs the program with this on its stdin.
     pub(crate) fn typed(&self, words: &[&str], stdin: &str) -> Ended {
-        let mut child = self
-            .command(env!("CARGO_BIN_EXE_nix-fetchhost"))
-            .args(words)
+        let mut command = self.program();
+        command.args(words);
+        Self::end(command, stdin)
+    }
+
+    fn end(mut command: Command, stdin: &str) -> Ended {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -122,6 +139,20 @@ impl Ended {
     #[track_caller]
     pub(crate) fn succeeds(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.stdout
+    }
+
+    /// The program's stderr, where all went well.
+    #[track_caller]
+    pub(crate) fn says(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.stderr
+    }
+
+    /// The program's stdout, where it tells on both what is wrong.
+    #[track_caller]
+    pub(crate) fn tells(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         self.stdout
     }
 

@@ -1,7 +1,5 @@
 //! What may follow `--to`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
 use std::path::{Path, PathBuf};
 
 use fetchhost_formats::Compression;

@@ -1,20 +1,16 @@
 //! `store=…`: daemons that lie, flood, stall and break off.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-mod scripted;
-
 use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{FLAT, flat, incoming, pieces, verified};
 use fetchhost_artifact::Verified;
 use fetchhost_formats::nar::Event;
 use fetchhost_sinks::{Destination, SinkError};
 use proptest::prelude::*;
-use scripted::{
+
+use crate::common::{FLAT, flat, incoming, pieces, verified};
+use crate::scripted::{
     ADD_TEMPORARY_ROOT, DAEMON_MAGIC, Info, LAST, LINE, Peer, Scripted, declared, encoded,
 };
 

@@ -1,9 +1,8 @@
 //! `nix-fetchhost grant list|add|remove`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod home;
+use std::fs;
 
-use home::Home;
+use crate::home::Home;
 
 const CONFIG: &str = r#"# mine
 [credential.work]
@@ -82,7 +81,7 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "--credential",
                 "tokn=work",
             ],
-            "has no slot `tokn`",
+            "has no slot `tokn`\n\nhint: did you mean `token`?",
         ),
         (
             vec![
@@ -92,7 +91,7 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "--credential",
                 "token=wrok",
             ],
-            "which is not defined",
+            "no credential `wrok` is configured\n\nhint: did you mean `work`?",
         ),
         (
             vec![
@@ -103,6 +102,16 @@ fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
                 "token=work",
             ],
             "for none of the origins",
+        ),
+        (
+            vec![
+                "builtin:gitlab",
+                "--origin",
+                "https://a.example",
+                "--credential",
+                "token=canary-5ecret",
+            ],
+            "what is to fill slot `token` is no configured credential",
         ),
         (
             vec![
@@ -178,6 +187,149 @@ fn remove_takes_one_origin_or_the_whole_grant() {
     assert!(!home.text().contains("grant") && home.text().contains("# direnv"));
     let stderr = home.run(&["grant", "remove", "builtin:http"]).fails(2);
     assert!(stderr.contains("grants nothing"), "{stderr}");
+}
+
+#[test]
+fn what_add_and_remove_did_is_told() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let words = "grant add builtin:gitlab --origin https://a.example --credential token=work --redirect https://cdn.example";
+    let words: Vec<&str> = words.split(' ').collect();
+    let file = home.config("config.toml");
+    let said = "  origins     https://a.example\n  redirects   https://cdn.example\n  credential  token = work\n";
+    assert_eq!(
+        home.run(&words).says(),
+        format!("granted to `builtin:gitlab` in {}\n{said}", file.display())
+    );
+    // Again: what is there, and how to change it.
+    let stderr = home.run(&words).fails(2);
+    let place = format!("`https://a.example` at {}:12:1", file.display());
+    for part in [
+        place.as_str(),
+        "nix-fetchhost grant remove builtin:gitlab --origin 'https://a.example'",
+        said,
+    ] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    let remove = ["grant", "remove", "builtin:http", "--origin"];
+    let one = home.run(&[&remove[..], &["https://b.example"]].concat());
+    assert_eq!(
+        one.says(),
+        format!(
+            "removed from {} what `builtin:http` was granted at https://b.example; https://a.example stays\n",
+            file.display()
+        )
+    );
+    assert_eq!(
+        home.run(&["grant", "remove", "builtin:gitlab"]).says(),
+        format!(
+            "removed from {} this grant to `builtin:gitlab`\n{said}",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn the_command_that_a_denial_prints_grants_what_was_denied() {
+    let home = Home::new();
+    fs::write(
+        home.path("params.json"),
+        r#"{ "url": "https://nobody.invalid/x" }"#,
+    )
+    .unwrap();
+    let params = home.path("params.json");
+    let stderr = home
+        .run(&[
+            "prefetch",
+            "http-file",
+            "--params",
+            params.to_str().unwrap(),
+        ])
+        .fails(3);
+    let command = stderr
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("nix-fetchhost grant add "))
+        .unwrap();
+    let script = format!("exec \"$0\" grant add {command}");
+    let status = home
+        .command("/bin/sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_nix-fetchhost")])
+        .status()
+        .unwrap();
+    assert!(status.success(), "{script}");
+    let explained = home
+        .run(&["grant", "explain", "http-file", "https://nobody.invalid"])
+        .succeeds();
+    assert!(explained.contains("granted: "), "{explained}");
+}
+
+#[test]
+fn what_is_reached_by_redirect_alone_is_not_called_denied() {
+    let home = Home::new();
+    home.configure("[[grant]]\nmodule = \"builtin:http\"\norigins = [\"https://a.example\"]\nredirects = [\"https://cdn.example\"]\n");
+    let explain =
+        |fetcher: &str, origin: &str| home.run(&["grant", "explain", fetcher, origin]).succeeds();
+    let told = explain("http-file", "https://cdn.example");
+    assert!(
+        told.contains(
+            "reached by redirect: from https://a.example, with GET and HEAD, without credential ("
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("direct requests: none") && !told.contains("denied"),
+        "{told}"
+    );
+    let told = explain("http-file", "https://x.example");
+    assert!(
+        told.contains("denied: ") && !told.contains("redirect"),
+        "{told}"
+    );
+    // No redirect leads from `https` to `http`.
+    home.configure("[[grant]]\nmodule = \"builtin:http\"\norigins = [\"https://a.example\"]\nredirects = [\"http://cdn.example\"]\n");
+    let told = explain("http-file", "http://cdn.example");
+    assert!(told.contains("denied: "), "{told}");
+    // What this program itself knows of GitLab.com.
+    let told = explain("gitlab-artifact", "https://storage.googleapis.com");
+    assert!(
+        told.contains("reached by redirect: from https://gitlab.com")
+            && told.contains("(built in)"),
+        "{told}"
+    );
+    assert!(told.contains("the public internet only"), "{told}");
+}
+
+#[test]
+fn a_module_is_explained_and_inspected_by_its_name_in_grants() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let told = home
+        .run(&["grant", "explain", "builtin:gitlab", "https://gitlab.com"])
+        .succeeds();
+    for fetcher in ["`gitlab-artifact`", "`gitlab-file`"] {
+        let head = format!("https://gitlab.com for fetcher {fetcher} of `builtin:gitlab`");
+        assert!(told.contains(&head), "{told}");
+    }
+    let told = home.run(&["fetcher", "inspect", "builtin:http"]).succeeds();
+    assert!(told.contains("http-file: "), "{told}");
+    for words in [
+        &["grant", "explain", "builtin:htp", "https://a.example"][..],
+        &["fetcher", "inspect", "builtin:htp"],
+    ] {
+        let stderr = home.run(words).fails(2);
+        assert!(
+            stderr.contains("there is no module `builtin:htp`"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("did you mean `builtin:http`?"), "{stderr}");
+    }
+    // To run, one fetcher is meant.
+    let run = ["prefetch", "builtin:gitlab", "--param", "project=a/b"];
+    let stderr = home.run(&run).fails(2);
+    assert!(
+        stderr.contains("offers several") && !stderr.contains("#sha256"),
+        "{stderr}"
+    );
 }
 
 #[test]

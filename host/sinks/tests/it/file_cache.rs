@@ -1,21 +1,18 @@
 //! `file://`: what is published, by one and by several at once.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use common::{
-    FLAT, NAR, Named, cache, executable, files, flat, incoming, narinfo_path, publish, stage, tree,
-    verified,
-};
 use fetchhost_artifact::{Layout, Verified};
 use fetchhost_formats::{Compression, HashAlgorithm, Hasher, NarInfo};
 use fetchhost_sinks::{SinkError, SinkKind};
+
+use crate::common::{
+    FLAT, NAR, Named, cache, executable, files, flat, incoming, narinfo_path, publish, stage, tree,
+    verified,
+};
 
 fn record(folder: &Path, verified: &Verified) -> NarInfo {
     fs::read_to_string(narinfo_path(folder, verified))
@@ -118,7 +115,7 @@ async fn what_is_published_is_a_cache_that_nix_can_read() {
 #[tokio::test]
 async fn a_signed_record_is_the_one_that_nix_made_of_the_same_file() {
     let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../formats/tests/vectors/nix.json")).unwrap();
+        serde_json::from_str(include_str!("../../../formats/tests/vectors/nix.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     fs::write(

@@ -1,10 +1,8 @@
 //! `nix/defaults.json`: what Nix expressions know of the first-party fetchers.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod home;
-
-use home::Home;
 use serde_json::{Map, Value, json};
+
+use crate::home::Home;
 
 /// What `nix/fetchhost.nix` needs of one fetcher's description.
 fn row(description: &Value) -> Value {

@@ -1,12 +1,8 @@
 //! `file://`: what is found, and what a damaged record comes to.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
-
 use std::fs;
 
-use common::{FLAT, NAR, cache, files, flat, narinfo_path, publish, tree, verified};
+use crate::common::{FLAT, NAR, cache, files, flat, narinfo_path, publish, tree, verified};
 
 #[tokio::test]
 async fn what_was_published_is_found() {

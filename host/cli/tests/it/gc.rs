@@ -1,12 +1,9 @@
 //! `nix-fetchhost gc`, by its front door.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod home;
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
 
-use home::Home;
+use crate::home::Home;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

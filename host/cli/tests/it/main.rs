@@ -1,0 +1,12 @@
+//! The program by its front door: words typed in a home of the test's own.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod credential;
+mod doctor;
+mod dry_run;
+mod gc;
+mod grant;
+mod home;
+mod mistyped;
+mod nix_table;
+mod terminal;
