@@ -118,8 +118,8 @@ impl Keyring {
         Ok(secret)
     }
 
-    /// What can be told of `spec`'s source without a question, a program, the network, or reading a
-    /// secret from a file: whether the variable is set, and whether the file is there, belongs to
+    /// What can be told of `spec`'s source without a question, a program, the network, or (but for
+    /// `aws`) reading a secret from a file: whether the variable is set, and whether the file is there, belongs to
     /// whom it should, and, when age encrypted it, is for an identity of the user.
     ///
     /// # Errors

@@ -116,8 +116,8 @@ pub(crate) fn read(
     }
 }
 
-/// As far as [`read`] would come without a question, without a program, and without reading a secret
-/// from a file.
+/// As far as [`read`] would come without a question, without a program, and but for `aws` without
+/// reading a secret from a file.
 pub(crate) fn look(
     spec: &CredentialSpec,
     surroundings: &Surroundings,
@@ -151,6 +151,11 @@ pub(crate) fn look(
             let trust = Trust::private_unless(*insecure_permissions);
             let path = netrc::file(spec, path.as_deref(), surroundings)?;
             file(&path, trust, FileKind::Netrc)
+        }
+        // Whether the keys are there shows only in the file that may have them.
+        SourceSpec::Aws(profile) => {
+            check(spec, &aws::read(spec, profile.as_deref(), surroundings)?)?;
+            Ok(Looked::Ready)
         }
     }
 }

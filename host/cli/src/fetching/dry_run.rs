@@ -85,7 +85,10 @@ fn is_judged_from_outside(spec: &CredentialSpec) -> bool {
         | SourceSpec::File { .. }
         | SourceSpec::Systemd(_)
         | SourceSpec::Netrc { .. } => true,
-        SourceSpec::Age(_) | SourceSpec::Command { .. } | SourceSpec::Helper(_) => false,
+        SourceSpec::Age(_)
+        | SourceSpec::Aws(_)
+        | SourceSpec::Command { .. }
+        | SourceSpec::Helper(_) => false,
     }
 }
 
