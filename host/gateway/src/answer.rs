@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, add};
 const CHUNK: usize = 256 * 1024;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const NAR: HeaderValue = HeaderValue::from_static("application/x-nix-nar");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
@@ -56,6 +57,22 @@ pub(crate) fn failure(failed: &Failed, caller: Caller) -> Response {
         }
     };
     text(StatusCode::NOT_FOUND, &what)
+}
+
+/// A text of a binary cache, as it is.
+pub(crate) fn record(kind: &'static str, text: String) -> Response {
+    response(
+        StatusCode::OK,
+        HeaderValue::from_static(kind),
+        Body::from(text),
+    )
+}
+
+/// A NAR, read as it is sent.
+pub(crate) fn archive(nar: Content, metrics: Arc<Metrics>, active: Active) -> Response {
+    let mut answer = content(Arc::new(nar), metrics, active);
+    answer.headers_mut().insert(CONTENT_TYPE, NAR);
+    answer
 }
 
 /// The bytes of content, read as they are sent.

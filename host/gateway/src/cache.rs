@@ -6,6 +6,8 @@
 //! The cache is bounded. When something was added, what was not asked for the longest goes until the
 //! rest fits. A file that is being sent stays readable: it is open.
 
+mod archive;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -17,6 +19,8 @@ use std::time::{Duration, SystemTime};
 use fetchhost_formats::nar::file_size_as_nar;
 use fetchhost_formats::{Compression, FixedOutput, NarInfo, OutputMode};
 use fetchhost_sinks::{Destination, FileCache};
+
+pub(crate) use archive::{Archive, is_store_hash};
 
 /// Up to the contents of a plain file, a NAR holds this: five tokens, and the file's length.
 const FLAT_HEAD: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\
@@ -103,6 +107,21 @@ impl Cache {
     /// The bytes of `output` as Nix's fetcher wants them: the file for a flat one, else the NAR. None
     /// when they are not here. May block.
     pub(crate) fn find(&self, output: &FixedOutput) -> io::Result<Option<Content>> {
+        let Some((file, nar_size)) = self.held(output)? else {
+            return Ok(None);
+        };
+        match output.mode {
+            OutputMode::Nar => Ok(Some(Content {
+                file,
+                offset: 0,
+                length: nar_size,
+            })),
+            OutputMode::Flat => contents(file, nar_size),
+        }
+    }
+
+    /// The NAR of `output` and its length in bytes, which counts as having been asked for.
+    fn held(&self, output: &FixedOutput) -> io::Result<Option<(File, u64)>> {
         let Some(held) = self
             .destination()
             .lookup(output)
@@ -124,15 +143,7 @@ impl Cache {
             // content only goes earlier.
             let _ = File::open(record).and_then(|file| file.set_modified(SystemTime::now()));
         }
-        let nar_size = existing.nar_size;
-        match output.mode {
-            OutputMode::Nar => Ok(Some(Content {
-                file,
-                offset: 0,
-                length: nar_size,
-            })),
-            OutputMode::Flat => contents(file, nar_size),
-        }
+        Ok(Some((file, existing.nar_size)))
     }
 
     /// Bytes of all records' files.

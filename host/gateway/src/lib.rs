@@ -10,6 +10,7 @@
 //! | who asks, and may they? | [`peers`](Peers), [`accounts`](Accounts) |
 //! | is it approved for builds of a daemon? | [`approvals`](Approvals), made of [lock files](LockFile) |
 //! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
+//! | what is asked for by its store path alone? | `substituter` |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
 //! No byte leaves before the hash is verified: content is only ever read from the cache, which takes
@@ -32,6 +33,7 @@ mod metrics;
 mod peers;
 mod routes;
 mod rules;
+mod substituter;
 mod url;
 
 pub use accounts::{AccountFiles, Accounts, Caller};

@@ -8,5 +8,6 @@ mod clients;
 mod fetching;
 mod lock;
 mod nix;
+mod substituter;
 mod url;
 mod world;

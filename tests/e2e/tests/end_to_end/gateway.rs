@@ -3,6 +3,7 @@
 
 mod process;
 pub(crate) mod serve;
+mod substituter;
 mod users;
 
 use std::fs;

@@ -16,7 +16,7 @@ use super::{member, tree};
 const NOBODY: u32 = 65534;
 
 /// A daemon that runs as root, and clients of it that do not.
-struct Daemon<'a> {
+pub(super) struct Daemon<'a> {
     nix: &'a Nix,
     child: Child,
     home: PathBuf,
@@ -24,7 +24,11 @@ struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn start(nix: &'a Nix) -> Self {
-        let home = nobodys_home(nix);
+        Self::start_beside(nix, nobodys_home(nix))
+    }
+
+    /// With a client whose home is there already.
+    pub(super) fn start_beside(nix: &'a Nix, home: PathBuf) -> Self {
         let mut command = nix.installation.command("nix-daemon");
         environment(nix, &mut command);
         command.env("HOME", nix.path("home"));
@@ -48,7 +52,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Builds as an untrusted user.
-    fn build(&self, expression: &str) -> Finished {
+    pub(super) fn build(&self, expression: &str) -> Finished {
         let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
         let remote = format!("unix://{}?root={}", socket.display(), root.display());
         build(self.nix, &self.home, &remote, expression)
@@ -73,7 +77,7 @@ fn build(nix: &Nix, home: &Path, remote: &str, expression: &str) -> Finished {
 }
 
 /// A folder of the unprivileged user's own.
-fn nobodys_home(nix: &Nix) -> PathBuf {
+pub(super) fn nobodys_home(nix: &Nix) -> PathBuf {
     let home = nix.path("nobody");
     fs::create_dir(&home).unwrap();
     chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -110,14 +114,14 @@ fn as_nobody(home: &Path) -> Command {
 }
 
 /// A gateway of the unprivileged user's own.
-fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
+pub(super) fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
     let mut command = nobodys_program(sandbox, home, name);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Serve::run(command, &sandbox.path(&format!("{name}.log")))
 }
 
 /// The program as the unprivileged user runs it, with what the sandbox's configuration says.
-fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
+pub(super) fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
     // The folder that it was built in need not be open to others.
     let home = home.join(name);
     fs::create_dir_all(&home).unwrap();
@@ -155,7 +159,7 @@ fn nobodys_folders(sandbox: &Sandbox, home: &Path, program: &Path) {
     assert!(given.unwrap().success());
 }
 
-fn configured(standin: &Standin, rule: &str) -> Sandbox {
+pub(super) fn configured(standin: &Standin, rule: &str) -> Sandbox {
     let rule = format!("[gateway]\ndaemon-peers = \"{rule}\"");
     Sandbox::new()
         .own_cache()
