@@ -30,7 +30,7 @@ use crate::substituter;
 use crate::url::FetchUrl;
 
 /// How often a client is sent on to wait: Nix follows ten redirects, and gives up at the next.
-const MOST_WAITS: u32 = 10;
+pub(crate) const MOST_WAITS: u32 = 10;
 
 pub(crate) const STRANGER: &str = "this gateway serves its owner and builds of the Nix daemon; \
     who you are is neither, or cannot be told";
@@ -112,16 +112,25 @@ async fn fetch(
         );
         return refuse(StatusCode::MISDIRECTED_REQUEST, &text);
     }
-    if let Err(failed) = approve(&gateway, &url, caller).await {
-        gateway.metrics.request(RequestOutcome::Failed);
-        return answer::failure(&failed, caller);
-    }
-    match gateway.flights.ask(&url, caller) {
-        Asked::Flying(flight) => attend(&gateway, &flight, caller, 0).await,
-        Asked::Failed(failed) => {
+    match ask(&gateway, &url, caller).await {
+        Ok(flight) => attend(&gateway, &flight, caller, 0).await,
+        Err(failed) => {
             gateway.metrics.request(RequestOutcome::Failed);
             answer::failure(&failed, caller)
         }
+    }
+}
+
+/// The fetch for this URL, if the caller may have it and it may be tried.
+pub(crate) async fn ask(
+    gateway: &Arc<Gateway>,
+    url: &FetchUrl,
+    caller: Caller,
+) -> Result<Arc<Flight>, Failed> {
+    approve(gateway, url, caller).await?;
+    match gateway.flights.ask(url, caller) {
+        Asked::Flying(flight) => Ok(flight),
+        Asked::Failed(failed) => Err(failed),
     }
 }
 

@@ -8,6 +8,7 @@ mod clients;
 mod fetching;
 mod lock;
 mod nix;
+mod registered;
 mod substituter;
 mod url;
 mod world;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::world::{BUILD_USER, OWNER, Setup, World, flat, sha256, url};
 
 /// The names under which a path is asked for: of its record, and of its NAR.
-fn names(url: &FetchUrl) -> [String; 2] {
+pub(crate) fn names(url: &FetchUrl) -> [String; 2] {
     let path = url.output.store_path();
     let hash = path.hash_part();
     [format!("/{hash}.narinfo"), format!("/nar/{hash}.nar")]
