@@ -247,6 +247,9 @@ pub(crate) struct ServeArgs {
     /// End after this long without requests or fetches, for instance 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) idle_exit: Option<std::time::Duration>,
+    /// Serve this binary cache again, to who may have it: https://…, http://… or file:///…; several may be given, and add to the configured ones
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@
 //! | who asks, and may they? | [`peers`](Peers), [`accounts`](Accounts) |
 //! | is it approved for builds of a daemon? | [`approvals`](Approvals), made of [lock files](LockFile) |
 //! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
-//! | what is asked for by its store path alone? | `substituter` |
+//! | what is asked for by its store path alone? | `substituter`, [`upstream`](Upstream) |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
 //! No byte leaves before the hash is verified: content is only ever read from the cache, which takes
@@ -34,6 +34,7 @@ mod peers;
 mod routes;
 mod rules;
 mod substituter;
+mod upstream;
 mod url;
 
 pub use accounts::{AccountFiles, Accounts, Caller};
@@ -43,4 +44,5 @@ pub use fetches::{Failed, Fetch, Fetches, Unfit};
 pub use gateway::{Ended, PATIENCE, Settings, serve};
 pub use lock::{LockFile, LockFileError, Locked, MAX_LOCK_FILE, is_fetch_name};
 pub use peers::{Kernel, Peers, is_loopback};
+pub use upstream::{Folder, Opened, Upstream};
 pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};

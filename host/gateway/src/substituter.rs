@@ -6,21 +6,24 @@
 //! **The rule.** A path is named by the hash in its store path, which is made of its name and the hash of
 //! its content: who asks knows both. A path that one may not have is answered as one that is nowhere.
 //!
-//! | who asks | gets |
-//! |---|---|
-//! | the owner | every path that is held, or approved |
-//! | a Nix daemon, where `daemon-peers` is `open` | the same |
-//! | a Nix daemon, where it is `approved` | every path that is approved |
-//! | a Nix daemon, where it is `none` | 404 for every path |
-//! | anybody else | 403 for everything |
+//! | who asks | of what is held | of what an upstream has |
+//! |---|---|---|
+//! | the owner | everything | everything |
+//! | a Nix daemon, where `daemon-peers` is `open` | everything | what is shared, or approved and content-addressed |
+//! | a Nix daemon, where it is `approved` | what is approved | the same |
+//! | a Nix daemon, where it is `none` | 404 | 404 |
+//! | anybody else | 403 | 403 |
 //!
-//! What is approved and not held is fetched when its record is asked for, and the answer waits: Nix would
-//! remember for an hour that the path is not here. All else that is not held is answered at once.
+//! What is approved and nowhere is fetched when its record is asked for, and the answer waits: Nix would
+//! remember for an hour that the path is not here. All else that is nowhere is answered at once.
 //!
 //! The NAR has the name of the path, not of its own content: each request is judged by the same rule, and
 //! a record that Nix remembers for 30 days stays right.
 //!
 //! A narinfo is never answered with 5xx: Nix would ask five times, and then fail the build.
+
+mod foreign;
+mod rights;
 
 use std::sync::Arc;
 
@@ -29,7 +32,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use fetchhost_formats::STORE_DIR;
-use fetchhost_policy::{DaemonPeers, printable};
+use fetchhost_policy::printable;
 use http::{StatusCode, Uri};
 
 use crate::accounts::Caller;
@@ -38,7 +41,11 @@ use crate::cache::{Archive, is_store_hash};
 use crate::gateway::Gateway;
 use crate::metrics::RequestOutcome;
 use crate::routes::{self, MOST_WAITS, STRANGER, nothing};
+use crate::upstream::{Opened, Source};
 use crate::url::FetchUrl;
+
+pub(crate) use foreign::Foreign;
+use rights::Rights;
 
 /// The place among a machine's substituters; lower ones are asked first, and <https://cache.nixos.org> has 40.
 /// An answer costs no more than loopback, and whoever is asked after it does not hear of private paths.
@@ -54,6 +61,7 @@ pub(crate) fn routes() -> Router<Arc<Gateway>> {
         .route("/nix-cache-info", get(info))
         .route("/{narinfo}", get(narinfo))
         .route("/nar/{file}", get(nar))
+        .route("/upstream/{id}/{file}", get(upstream_nar))
 }
 
 async fn info(
@@ -76,17 +84,22 @@ async fn narinfo(
     let Some(asked) = Asked::parse(&uri, "/", ".narinfo") else {
         return nothing(State(gateway)).await;
     };
-    match find(&gateway, caller, &asked).await {
-        Ok(Archive { mut record, .. }) => {
+    let text = match find(&gateway, caller, &asked).await {
+        Ok(Found::Held(Archive { mut record, .. })) => {
             let Ok(url) = format!("nar/{}.nar", asked.hash).parse() else {
                 return nothing(State(gateway)).await;
             };
             record.url = url;
-            gateway.metrics.request(RequestOutcome::Served);
-            answer::record(NARINFO, record.to_string())
+            record.to_string()
         }
-        Err(refused) => refused,
-    }
+        Ok(Found::Elsewhere(source, record)) => {
+            let file = format!("{}{}", asked.hash, record.extension());
+            record.with_url(&format!("upstream/{}/{file}", source.id))
+        }
+        Err(refused) => return refused,
+    };
+    gateway.metrics.request(RequestOutcome::Served);
+    answer::record(NARINFO, text)
 }
 
 async fn nar(
@@ -97,14 +110,56 @@ async fn nar(
     let Some(asked) = Asked::parse(&uri, "/nar/", ".nar") else {
         return nothing(State(gateway)).await;
     };
-    match find(&gateway, caller, &asked).await {
-        Ok(Archive { nar, .. }) => {
-            gateway.metrics.request(RequestOutcome::Served);
-            let active = gateway.activity.begin();
-            answer::archive(nar, Arc::clone(&gateway.metrics), active)
-        }
+    let found = async {
+        let rights = Rights::of(&gateway, caller, asked.hash).await?;
+        held_or_fetched(&gateway, caller, &asked, &rights).await
+    };
+    match found.await {
+        Ok(Archive { nar, .. }) => send(&gateway, nar.into()),
         Err(refused) => refused,
     }
+}
+
+/// A NAR of an upstream, under `/upstream/ID/HASH.nar` and the extension of its compression: where its record
+/// names another by now, Nix is not sent that.
+async fn upstream_nar(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Response {
+    let asked = uri.path().strip_prefix("/upstream/").and_then(|rest| {
+        let (id, file) = rest.split_once('/')?;
+        let (hash, extension) = file.split_at_checked(file.find('.')?)?;
+        let is_plain = is_store_hash(hash) && uri.query().is_none();
+        is_plain.then_some((id, hash, extension))
+    });
+    let Some((id, hash, extension)) = asked else {
+        return nothing(State(gateway)).await;
+    };
+    let rights = match Rights::of(&gateway, caller, hash).await {
+        Ok(rights) => rights,
+        Err(refused) => return refused,
+    };
+    let opened = async {
+        let source = gateway
+            .upstreams
+            .called(id)
+            .filter(|_| rights.may_look_elsewhere())?;
+        let record = source.record(hash).await?;
+        if record.extension() != extension || !rights.fits(&record) {
+            return None;
+        }
+        source.nar(&record).await
+    };
+    match opened.await {
+        Some(opened) => send(&gateway, opened),
+        None => nothing(State(gateway)).await,
+    }
+}
+
+fn send(gateway: &Arc<Gateway>, nar: Opened) -> Response {
+    gateway.metrics.request(RequestOutcome::Served);
+    answer::archive(nar, Arc::clone(&gateway.metrics), gateway.activity.begin())
 }
 
 /// What a URL asks for.
@@ -129,32 +184,51 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What is held under a hash, or is fetched because it is approved, if the caller may have it; else the
-/// answer.
-async fn find(
+/// Where a path is.
+enum Found<'a> {
+    /// In the gateway's cache.
+    Held(Archive),
+    /// In a cache that is served again.
+    Elsewhere(&'a Source, Foreign),
+}
+
+/// The path that is asked for, if the caller may have it; else the answer.
+async fn find<'a>(
+    gateway: &'a Arc<Gateway>,
+    caller: Caller,
+    asked: &Asked<'_>,
+) -> Result<Found<'a>, Response> {
+    let rights = Rights::of(gateway, caller, asked.hash).await?;
+    if let Some(archive) = held(gateway, caller, asked.hash, &rights).await? {
+        return Ok(Found::Held(archive));
+    }
+    // Who was sent on to wait was told that no upstream has it.
+    if asked.waits == 0 && rights.may_look_elsewhere() {
+        let fit = |record: &Foreign| rights.fits(record);
+        if let Some((source, record)) = gateway.upstreams.record(asked.hash, fit).await {
+            return Ok(Found::Elsewhere(source, record));
+        }
+    }
+    held_or_fetched(gateway, caller, asked, &rights)
+        .await
+        .map(Found::Held)
+}
+
+/// What is held, or is fetched because it is approved, if the caller may have it; else the answer.
+async fn held_or_fetched(
     gateway: &Arc<Gateway>,
     caller: Caller,
     asked: &Asked<'_>,
+    rights: &Rights,
 ) -> Result<Archive, Response> {
-    let missing = || nothing(State(Arc::clone(gateway)));
-    let may_have_all = match (caller, gateway.accounts.daemon_peers) {
-        (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open) => true,
-        (Caller::Daemon, DaemonPeers::Approved) => false,
-        (Caller::Daemon, DaemonPeers::None) => return Err(missing().await),
-        (Caller::Stranger, _) => return Err(stranger(gateway)),
-    };
-    let approved = approved(gateway, asked.hash).await;
-    if approved.is_none() && !may_have_all {
-        return Err(missing().await);
-    }
-    if let Some(archive) = held(gateway, caller, asked.hash).await? {
+    if let Some(archive) = held(gateway, caller, asked.hash, rights).await? {
         return Ok(archive);
     }
-    let Some(fetch) = approved else {
-        return Err(missing().await);
+    let Some(fetch) = &rights.approved else {
+        return Err(nothing(State(Arc::clone(gateway))).await);
     };
-    arrive(gateway, caller, asked, &fetch).await?;
-    match held(gateway, caller, asked.hash).await? {
+    arrive(gateway, caller, asked, fetch).await?;
+    match held(gateway, caller, asked.hash, rights).await? {
         Some(archive) => Ok(archive),
         None => Err(failed(
             gateway,
@@ -193,19 +267,16 @@ async fn arrive(
     }
 }
 
-/// What is approved under a hash. Where that cannot be read, nothing is.
-async fn approved(gateway: &Gateway, hash: &str) -> Option<FetchUrl> {
-    let approvals = Arc::clone(&gateway.approvals);
-    let read = tokio::task::spawn_blocking(move || approvals.current()).await;
-    read.ok()?.ok()?.by_store_hash(hash).cloned()
-}
-
-/// What is in the cache under a hash.
+/// What is in the gateway's cache under a hash, if the caller may have it.
 async fn held(
     gateway: &Arc<Gateway>,
     caller: Caller,
     hash: &str,
+    rights: &Rights,
 ) -> Result<Option<Archive>, Response> {
+    if !rights.may_have_held() {
+        return Ok(None);
+    }
     let (cache, hash) = (Arc::clone(&gateway.cache), hash.to_owned());
     let found = tokio::task::spawn_blocking(move || cache.archive(&hash)).await;
     match found.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
@@ -227,6 +298,7 @@ async fn failed(gateway: &Arc<Gateway>, caller: Caller, reason: &str) -> Respons
     answer::text(StatusCode::NOT_FOUND, &lines.join("\n"))
 }
 
+/// The answer to those to whom nothing is served.
 fn stranger(gateway: &Gateway) -> Response {
     gateway.metrics.request(RequestOutcome::Refused);
     answer::text(StatusCode::FORBIDDEN, STRANGER)

@@ -10,7 +10,7 @@ use super::{Cache, Content, MAX_RECORD};
 /// A path that is here: its record, and its NAR.
 pub(crate) struct Archive {
     /// As the cache wrote it.
-    pub(crate) record: NarInfo,
+    pub(crate) record: Box<NarInfo>,
     pub(crate) nar: Content,
 }
 
@@ -34,12 +34,8 @@ impl Cache {
         Ok(held
             .filter(|(_, nar_size)| *nar_size == record.nar_size)
             .map(|(file, length)| Archive {
-                record,
-                nar: Content {
-                    file,
-                    offset: 0,
-                    length,
-                },
+                record: Box::new(record),
+                nar: Content::whole(file, length),
             }))
     }
 

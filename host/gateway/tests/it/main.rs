@@ -10,5 +10,6 @@ mod lock;
 mod nix;
 mod registered;
 mod substituter;
+mod upstreams;
 mod url;
 mod world;

@@ -14,7 +14,7 @@ use fetchhost_artifact::{
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
     AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
-    OwnerId, Peers, Settings, Unfit, serve,
+    OwnerId, Peers, Settings, Unfit, Upstream, serve,
 };
 use fetchhost_policy::{DaemonPeers, Limits};
 use fetchhost_sinks::{Destination, Incoming, spawn};
@@ -176,6 +176,8 @@ pub(crate) struct Setup {
     pub(crate) max_fetches: usize,
     pub(crate) cache_size: u64,
     pub(crate) idle_exit: Option<Duration>,
+    pub(crate) upstreams: Vec<Arc<dyn Upstream>>,
+    pub(crate) shares: bool,
 }
 
 impl Default for Setup {
@@ -186,6 +188,8 @@ impl Default for Setup {
             max_fetches: 16,
             cache_size: 1 << 30,
             idle_exit: None,
+            upstreams: Vec::new(),
+            shares: false,
         }
     }
 }
@@ -207,6 +211,8 @@ pub(crate) fn settings(
         }),
         cache: Cache::open(folder.path().join("cache"), setup.cache_size).unwrap(),
         approvals: approvals(folder),
+        upstreams: setup.upstreams.clone(),
+        share_with_local_users: setup.shares,
         max_fetches: setup.max_fetches,
         patience: setup.patience,
         idle_exit: setup.idle_exit,
