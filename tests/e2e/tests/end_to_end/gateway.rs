@@ -4,6 +4,7 @@
 mod process;
 pub(crate) mod serve;
 mod substituter;
+mod upstreams;
 mod users;
 
 use std::fs;

@@ -50,7 +50,7 @@ fn build(nix: &Nix, serve: &Serve, expression: &str) -> Finished {
 }
 
 /// Adds lines to the machine's `nix.conf`.
-fn configure(nix: &Nix, lines: &str) {
+pub(super) fn configure(nix: &Nix, lines: &str) {
     let file = OpenOptions::new()
         .append(true)
         .open(nix.path("conf/nix.conf"));

@@ -53,21 +53,56 @@ impl<'a> Daemon<'a> {
 
     /// Builds as an untrusted user.
     pub(super) fn build(&self, expression: &str) -> Finished {
+        build(self.nix, &self.home, &self.remote(), expression)
+    }
+
+    /// Has a path substituted, for an untrusted user.
+    pub(super) fn realise(&self, path: &str) -> Finished {
+        run(
+            self.nix,
+            &self.home,
+            &self.remote(),
+            "nix-store",
+            ["--realise", path],
+        )
+    }
+
+    fn remote(&self) -> String {
         let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
-        let remote = format!("unix://{}?root={}", socket.display(), root.display());
-        build(self.nix, &self.home, &remote, expression)
+        format!("unix://{}?root={}", socket.display(), root.display())
     }
 }
 
 /// Builds as an unprivileged user.
 fn build(nix: &Nix, home: &Path, remote: &str, expression: &str) -> Finished {
+    let arguments = [
+        "--no-out-link",
+        "--option",
+        "pure-eval",
+        "true",
+        "--option",
+        "sandbox",
+        "true",
+        "--expr",
+        expression,
+    ];
+    run(nix, home, remote, "nix-build", arguments)
+}
+
+/// Runs one of Nix's programs as an unprivileged user.
+fn run<const N: usize>(
+    nix: &Nix,
+    home: &Path,
+    remote: &str,
+    program: &str,
+    arguments: [&str; N],
+) -> Finished {
     let mut command = as_nobody(home);
     environment(nix, &mut command);
     let folder = nix.installation.folder.as_ref();
-    command.arg(folder.map_or_else(|| "nix-build".into(), |folder| folder.join("nix-build")));
-    command.args(["--no-out-link", "--option", "pure-eval", "true"]);
-    command.args(["--option", "sandbox", "true", "--expr", expression]);
+    command.arg(folder.map_or_else(|| program.into(), |folder| folder.join(program)));
     let output = command
+        .args(arguments)
         .env("HOME", home)
         .env("TMPDIR", home)
         .env("NIX_REMOTE", remote)
