@@ -1,12 +1,11 @@
 //! The gateway as a substituter of real Nix.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 
 use fetchhost_e2e::{Finished, Nix, is_root, member_content, private_project, sri, workspace};
 
 use super::serve::{Fetch, Serve};
-use super::users::{Daemon, configured, nobodys_gateway, nobodys_home};
+use super::users::{Daemon, configured, nobodys_gateway, nobodys_home, nobodys_program};
 use super::{granted, member, path_of, tree};
 
 /// A fixed output that nobody can build.
@@ -49,12 +48,9 @@ fn build(nix: &Nix, serve: &Serve, expression: &str) -> Finished {
     nix.run("nix-build", arguments)
 }
 
-/// Adds lines to the machine's `nix.conf`.
-pub(super) fn configure(nix: &Nix, lines: &str) {
-    let file = OpenOptions::new()
-        .append(true)
-        .open(nix.path("conf/nix.conf"));
-    writeln!(file.unwrap(), "{lines}").unwrap();
+/// The line of `nix.conf` by which Nix asks the gateway, and no other cache.
+pub(super) fn listed(serve: &Serve) -> String {
+    format!("substituters = http://{}", serve.address)
 }
 
 /// Has the gateway fetch something.
@@ -114,12 +110,62 @@ fn an_untrusted_users_daemon_substitutes_unsigned_paths() {
             // The tests are root, who is the daemon's.
             fetched(&serve, fetch);
         }
-        configure(&nix, &format!("substituters = http://{}", serve.address));
-        let daemon = Daemon::start_beside(&nix, home);
+        let daemon = Daemon::beside(&nix, home, &listed(&serve));
         for fetch in &fetches {
             let built = daemon.build(&unbuildable(fetch)).exits(0);
             let path = built.stdout.trim_end();
             nix.run("nix-store", ["--verify-path", path]).exits(0);
         }
+    }
+}
+
+#[test]
+fn an_untrusted_users_daemon_has_fetched_what_is_approved_by_asking_for_it() {
+    let test = "an_untrusted_users_daemon_has_fetched_what_is_approved";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let version = &nix.installation.version;
+        let home = nobodys_home(&nix);
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let fetches = [member(&standin, &hash), tree(&standin)];
+        let sandbox = configured(&standin, "approved");
+        let serve = nobodys_gateway(&sandbox, &home, "approved");
+        let folder = home.join("approved");
+        let run = |arguments: [&str; 3]| {
+            let mut command = nobodys_program(&sandbox, &home, "approved");
+            let words = arguments.iter().filter(|word| !word.is_empty());
+            Finished::new(&command.args(words).output().unwrap()).exits(0)
+        };
+        let wishes = folder.join("fetches.toml");
+        let text = crate::lock::TWO.replace("URL", &standin.url());
+        fs::write(&wishes, text).unwrap();
+        run(["lock", "--file", wishes.to_str().unwrap()]);
+        let locked = folder.join("fetches.lock.json");
+        run(["approve", locked.to_str().unwrap(), ""]);
+        // What locking fetched is not the gateway's.
+        let held = home.join("approved/cache-home/nix-fetchhost/gateway");
+        assert!(!held.join("nar").exists(), "{version}: it holds nothing");
+        standin.take_requests();
+
+        let daemon = Daemon::beside(&nix, home, &listed(&serve));
+        for fetch in &fetches {
+            let built = daemon.build(&unbuildable(fetch)).exits(0);
+            let path = built.stdout.trim_end();
+            nix.run("nix-store", ["--verify-path", path]).exits(0);
+        }
+        assert_ne!(standin.take_requests(), [], "{version}");
+        let other = sri(b"other");
+        let other = daemon.build(&unbuildable(&member(&standin, &other)));
+        assert_ne!(other.code, 0, "{version}");
+        assert_eq!(standin.take_requests(), [], "{version}");
+        let said = serve.said();
+        assert!(
+            said.contains("`manual.txt` for a build of the Nix daemon fetched")
+                || said.contains("`manual.txt` for you fetched"),
+            "{said}"
+        );
     }
 }

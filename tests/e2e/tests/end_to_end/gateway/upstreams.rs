@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use fetchhost_e2e::{CommandLine, Nix, Sandbox, Secret, is_root};
 
 use super::serve::Serve;
-use super::substituter::configure;
+use super::substituter::listed;
 use super::users::{Daemon, nobodys_gateway, nobodys_home};
 
 const TOKEN: &str = "c4n4ry-of-the-team-cache";
@@ -191,12 +191,9 @@ fn a_daemon_is_served_what_only_the_users_token_opens() {
             .variable("TEAM_TOKEN", TOKEN)
             .configured(&private.configuration(more));
         let serve = nobodys_gateway(&sandbox, &home, "shared");
-        let lines = format!(
-            "substituters = http://{}\ntrusted-public-keys = {}",
-            serve.address, signed.public_key
-        );
-        configure(&nix, &lines);
-        let daemon = Daemon::start_beside(&nix, home);
+        let key = format!("trusted-public-keys = {}", signed.public_key);
+        let more = format!("{}\n{key}", listed(&serve));
+        let daemon = Daemon::beside(&nix, home, &more);
         daemon.realise(&signed.path).exits(0);
         let built = nix.physical(&signed.path);
         assert_eq!(fs::read_to_string(built).unwrap(), "hello\n", "{version}");

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fetchhost_e2e::{Finished, Nix, Sandbox, is_root, member_content, private_project, sri};
+use fetchhost_e2e::{Finished, Nix, Sandbox, is_root, member_content, private_project, say, sri};
 use fetchhost_standin::Standin;
 
 use super::serve::{Serve, configuration};
 use super::{member, tree};
 
 const NOBODY: u32 = 65534;
+/// Another user of the machine, who has nothing to do with the gateway: `daemon`, since Nix wants one that has a
+/// name, and nothing of whom is used but the number.
+const OTHER: u32 = 1;
 
 /// A daemon that runs as root, and clients of it that do not.
 pub(super) struct Daemon<'a> {
@@ -24,11 +27,16 @@ pub(super) struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn start(nix: &'a Nix) -> Self {
-        Self::start_beside(nix, nobodys_home(nix))
+        Self::configured(nix, "")
+    }
+
+    /// With more lines of `nix.conf`.
+    fn configured(nix: &'a Nix, more: &str) -> Self {
+        Self::beside(nix, users_home(nix, NOBODY), more)
     }
 
     /// With a client whose home is there already.
-    pub(super) fn start_beside(nix: &'a Nix, home: PathBuf) -> Self {
+    pub(super) fn beside(nix: &'a Nix, home: PathBuf, more: &str) -> Self {
         let mut command = nix.installation.command("nix-daemon");
         environment(nix, &mut command);
         command.env("HOME", nix.path("home"));
@@ -37,6 +45,7 @@ impl<'a> Daemon<'a> {
             format!("local?root={}", nix.path("").display()),
         );
         let child = command
+            .env("NIX_CONFIG", more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -51,19 +60,25 @@ impl<'a> Daemon<'a> {
         Self { nix, child, home }
     }
 
-    /// Builds as an untrusted user.
+    /// Builds as an untrusted user, whose gateway it may be.
     pub(super) fn build(&self, expression: &str) -> Finished {
-        build(self.nix, &self.home, &self.remote(), expression)
+        self.build_as(NOBODY, &self.home, expression)
+    }
+
+    fn build_as(&self, user: u32, home: &Path, expression: &str) -> Finished {
+        build(self.nix, user, home, &self.remote(), expression)
     }
 
     /// Has a path substituted, for an untrusted user.
     pub(super) fn realise(&self, path: &str) -> Finished {
+        let arguments = ["--realise", path];
         run(
             self.nix,
+            NOBODY,
             &self.home,
             &self.remote(),
             "nix-store",
-            ["--realise", path],
+            arguments,
         )
     }
 
@@ -74,7 +89,7 @@ impl<'a> Daemon<'a> {
 }
 
 /// Builds as an unprivileged user.
-fn build(nix: &Nix, home: &Path, remote: &str, expression: &str) -> Finished {
+fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> Finished {
     let arguments = [
         "--no-out-link",
         "--option",
@@ -86,18 +101,19 @@ fn build(nix: &Nix, home: &Path, remote: &str, expression: &str) -> Finished {
         "--expr",
         expression,
     ];
-    run(nix, home, remote, "nix-build", arguments)
+    run(nix, user, home, remote, "nix-build", arguments)
 }
 
 /// Runs one of Nix's programs as an unprivileged user.
 fn run<const N: usize>(
     nix: &Nix,
+    user: u32,
     home: &Path,
     remote: &str,
     program: &str,
     arguments: [&str; N],
 ) -> Finished {
-    let mut command = as_nobody(home);
+    let mut command = as_user(user, home);
     environment(nix, &mut command);
     let folder = nix.installation.folder.as_ref();
     command.arg(folder.map_or_else(|| program.into(), |folder| folder.join(program)));
@@ -111,11 +127,16 @@ fn run<const N: usize>(
     Finished::new(&output)
 }
 
-/// A folder of the unprivileged user's own.
+/// The home of the user whose gateway it is.
 pub(super) fn nobodys_home(nix: &Nix) -> PathBuf {
-    let home = nix.path("nobody");
+    users_home(nix, NOBODY)
+}
+
+/// A folder of an unprivileged user's own.
+fn users_home(nix: &Nix, user: u32) -> PathBuf {
+    let home = nix.path(&format!("home-of-{user}"));
     fs::create_dir(&home).unwrap();
-    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(&home, Some(user), Some(user)).unwrap();
     home
 }
 
@@ -138,12 +159,12 @@ fn environment(nix: &Nix, command: &mut Command) {
 }
 
 /// `setpriv`, to be followed by what an unprivileged user runs.
-fn as_nobody(home: &Path) -> Command {
+fn as_user(user: u32, home: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command
         .arg("--clear-groups")
-        .arg(format!("--reuid={NOBODY}"))
-        .arg(format!("--regid={NOBODY}"))
+        .arg(format!("--reuid={user}"))
+        .arg(format!("--regid={user}"))
         .current_dir(home);
     command
 }
@@ -164,7 +185,7 @@ pub(super) fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Com
     if !program.exists() {
         nobodys_folders(sandbox, &home, &program);
     }
-    let mut command = as_nobody(&home);
+    let mut command = as_user(NOBODY, &home);
     command.arg(&program).env_clear();
     for (name, value) in sandbox.command().get_envs() {
         command.env(name, value.unwrap());
@@ -292,18 +313,103 @@ fn an_unprivileged_users_own_builds_are_served_whatever_the_rule_is() {
         return;
     }
     for nix in Nix::all(test) {
-        let home = nobodys_home(&nix);
+        let home = users_home(&nix, NOBODY);
         let standin = private_project();
         let hash = sri(member_content().as_bytes());
         let sandbox = configured(&standin, "none");
         let serve = nobodys_gateway(&sandbox, &home, "own");
         let remote = format!("local?root={}", home.join("root").display());
         let expression = serve.derivation(&member(&standin, &hash));
-        build(&nix, &home, &remote, &expression).exits(0);
+        build(&nix, NOBODY, &home, &remote, &expression).exits(0);
         assert!(serve.said().contains("for you fetched"), "{}", serve.said());
 
         // Root is another user, whose builds are those of a daemon.
         let refused = nix.run("nix-build", ["--no-out-link", "--expr", &expression]);
         assert_ne!(refused.code, 0, "{}", nix.installation.version);
+    }
+}
+
+/// A fixed output that a shell fetches from the gateway, as anybody's expression may say.
+fn by_a_shell(url: &str, hash: &str) -> String {
+    format!(
+        "derivation {{ name = \"manual.txt\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; \
+         args = [ \"-c\" \"wget -q -O $out '{url}'\" ]; \
+         outputHashMode = \"flat\"; outputHashAlgo = \"sha256\"; outputHash = \"{hash}\"; }}"
+    )
+}
+
+/// What a daemon is told so that builds have users of their own; none where this Nix cannot.
+fn own_build_users(nix: &Nix) -> Option<&'static str> {
+    let knows = nix
+        .run("nix", ["show-config"])
+        .stdout
+        .contains("auto-allocate-uids")
+        || nix
+            .run("nix", ["config", "show"])
+            .stdout
+            .contains("auto-allocate-uids");
+    knows.then_some("extra-experimental-features = auto-allocate-uids\nauto-allocate-uids = true\n")
+}
+
+#[test]
+fn another_users_shell_gets_no_more_through_a_daemon_than_the_rule_says() {
+    let test = "another_users_shell_gets_no_more";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let version = &nix.installation.version;
+        let more = own_build_users(&nix);
+        if more.is_none() {
+            say(&format!("{test}: {version} allocates no users for builds"));
+        }
+        let daemon = Daemon::configured(&nix, more.unwrap_or_default());
+        let other = users_home(&nix, OTHER);
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        for (rule, is_served) in [("none", false), ("approved", false), ("open", true)] {
+            let sandbox = configured(&standin, rule);
+            let serve = nobodys_gateway(&sandbox, &daemon.home, rule);
+            let url = serve.url(&member(&standin, &hash));
+            let built = daemon.build_as(OTHER, &other, &by_a_shell(&url, &hash));
+            assert_eq!(
+                built.code == 0,
+                is_served,
+                "{version}, {rule}: {}",
+                built.stderr
+            );
+            assert_eq!(
+                standin.requests().is_empty(),
+                !is_served,
+                "{version}, {rule}"
+            );
+            let said = serve.said();
+            assert_eq!(
+                said.contains("for a build of the Nix daemon fetched"),
+                is_served,
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_users_own_builds_get_nothing_whatever_the_rule_is() {
+    let test = "another_users_own_builds_get_nothing";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let (home, other) = (users_home(&nix, NOBODY), users_home(&nix, OTHER));
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let sandbox = configured(&standin, "open");
+        let serve = nobodys_gateway(&sandbox, &home, "others");
+        let remote = format!("local?root={}", other.join("root").display());
+        let expression = serve.derivation(&member(&standin, &hash));
+        let refused = build(&nix, OTHER, &other, &remote, &expression);
+        assert_ne!(refused.code, 0, "{}", nix.installation.version);
+        assert!(refused.stderr.contains("403"), "{}", refused.stderr);
+        assert_eq!(standin.requests(), []);
     }
 }
