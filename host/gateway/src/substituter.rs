@@ -39,7 +39,7 @@ use crate::accounts::Caller;
 use crate::answer;
 use crate::cache::{Archive, is_store_hash};
 use crate::gateway::Gateway;
-use crate::metrics::RequestOutcome;
+use crate::metrics::{RequestOutcome, add};
 use crate::routes::{self, MOST_WAITS, STRANGER, nothing};
 use crate::upstream::{Opened, Source};
 use crate::url::FetchUrl;
@@ -200,6 +200,7 @@ async fn find<'a>(
 ) -> Result<Found<'a>, Response> {
     let rights = Rights::of(gateway, caller, asked.hash).await?;
     if let Some(archive) = held(gateway, caller, asked.hash, &rights).await? {
+        add(&gateway.metrics.cache_hits, 1);
         return Ok(Found::Held(archive));
     }
     // Who was sent on to wait was told that no upstream has it.
@@ -222,6 +223,7 @@ async fn held_or_fetched(
     rights: &Rights,
 ) -> Result<Archive, Response> {
     if let Some(archive) = held(gateway, caller, asked.hash, rights).await? {
+        add(&gateway.metrics.cache_hits, 1);
         return Ok(archive);
     }
     let Some(fetch) = &rights.approved else {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fetchhost_formats::{HashAlgorithm, Hasher};
-use fetchhost_policy::UpstreamUrl;
+use fetchhost_policy::{UpstreamUrl, printable};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
@@ -27,7 +27,7 @@ pub use folder::Folder;
 
 /// The longest record of a path, in bytes. Each reference takes some 60.
 const MAX_RECORD: usize = 1024 * 1024;
-/// How long a record may take to come, waiting for others included.
+/// How long a record may take to come.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a NAR may take to begin.
 const NAR_TIMEOUT: Duration = Duration::from_secs(90);
@@ -76,7 +76,9 @@ pub(crate) struct Source {
     upstream: Arc<dyn Upstream>,
     turns: Semaphore,
     /// When it failed last.
-    failed: Mutex<Option<Instant>>,
+    failed: Last,
+    /// When it had a record that was none.
+    misread: Last,
 }
 
 impl Upstreams {
@@ -116,21 +118,19 @@ impl Source {
             id,
             upstream,
             turns: Semaphore::new(AT_ONCE),
-            failed: Mutex::default(),
+            failed: Last::default(),
+            misread: Last::default(),
         }
     }
 
     /// The record of the path with this hash.
     pub(crate) async fn record(&self, hash: &str) -> Option<Foreign> {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
         if self.rests() {
             return None;
         }
         let read = async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await;
-            if self.rests() {
-                return Ok(None);
-            }
             let place = format!("{hash}.narinfo");
             match self.upstream.open(&place).await? {
                 Some(opened) => read_all(opened).await.map(Some),
@@ -146,7 +146,9 @@ impl Source {
             Ok(record) => Some(record),
             // One bad record says nothing of the others.
             Err(reason) => {
-                self.say(&format!("its `{hash}.narinfo` is not used: {reason}"));
+                if self.misread.happens() {
+                    self.say(&format!("has a bad record, `{hash}.narinfo`: {reason}"));
+                }
                 None
             }
         }
@@ -173,26 +175,47 @@ impl Source {
     }
 
     fn rests(&self) -> bool {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.is_some_and(|at| at.elapsed() < REST)
+        self.failed.is_fresh()
     }
 
     /// Leaves the cache alone for a while.
     fn fail<T>(&self, reason: &str) -> Option<T> {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = failed.is_some_and(|at| at.elapsed() < REST);
-        *failed = Some(Instant::now());
-        drop(failed);
-        if !is_known {
+        if self.failed.happens() {
             let seconds = REST.as_secs();
-            self.say(&format!("{reason}; it is not asked for {seconds} s"));
+            self.say(&format!(
+                "failed, and is not asked for {seconds} s: {reason}"
+            ));
         }
         None
     }
 
-    fn say(&self, reason: &str) {
+    /// Tells the owner, who is sent no control characters of others.
+    fn say(&self, what: &str) {
         let url = self.upstream.url();
-        self.upstream.tell(&format!("upstream `{url}`: {reason}"));
+        let lines: Vec<_> = what.lines().map(printable).collect();
+        self.upstream
+            .tell(&format!("upstream `{url}` {}", lines.join("\n")));
+    }
+}
+
+/// When something happened last.
+#[derive(Default)]
+struct Last(Mutex<Option<Instant>>);
+
+impl Last {
+    fn is_fresh(&self) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < REST)
+    }
+
+    /// Notes that it happens now, unless it did of late. Whether it is the first time.
+    fn happens(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = last.is_none_or(|at| at.elapsed() >= REST);
+        if is_first {
+            *last = Some(Instant::now());
+        }
+        is_first
     }
 }
 

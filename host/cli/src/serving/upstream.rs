@@ -154,6 +154,6 @@ impl Upstream for Server {
     }
 
     fn tell(&self, reason: &str) {
-        self.printer.warning(&super::escaped(reason));
+        self.printer.warning(reason);
     }
 }

@@ -5,6 +5,7 @@ mod approved;
 mod cache;
 mod callers;
 mod clients;
+mod failing_upstreams;
 mod fetching;
 mod lock;
 mod nix;
