@@ -5,7 +5,9 @@ use std::fs;
 use fetchhost_e2e::{Finished, Nix, is_root, member_content, private_project, sri, workspace};
 
 use super::serve::{Fetch, Serve};
-use super::users::{Daemon, configured, nobodys_gateway, nobodys_home, nobodys_program};
+use super::users::{
+    Daemon, OTHER, configured, nobodys_gateway, nobodys_home, nobodys_program, run, users_home,
+};
 use super::{granted, member, path_of, tree};
 
 /// A fixed output that nobody can build.
@@ -134,7 +136,7 @@ fn an_untrusted_users_daemon_has_fetched_what_is_approved_by_asking_for_it() {
         let sandbox = configured(&standin, "approved");
         let serve = nobodys_gateway(&sandbox, &home, "approved");
         let folder = home.join("approved");
-        let run = |arguments: [&str; 3]| {
+        let own = |arguments: [&str; 3]| {
             let mut command = nobodys_program(&sandbox, &home, "approved");
             let words = arguments.iter().filter(|word| !word.is_empty());
             Finished::new(&command.args(words).output().unwrap()).exits(0)
@@ -142,9 +144,9 @@ fn an_untrusted_users_daemon_has_fetched_what_is_approved_by_asking_for_it() {
         let wishes = folder.join("fetches.toml");
         let text = crate::lock::TWO.replace("URL", &standin.url());
         fs::write(&wishes, text).unwrap();
-        run(["lock", "--file", wishes.to_str().unwrap()]);
+        own(["lock", "--file", wishes.to_str().unwrap()]);
         let locked = folder.join("fetches.lock.json");
-        run(["approve", locked.to_str().unwrap(), ""]);
+        own(["approve", locked.to_str().unwrap(), ""]);
         // What locking fetched is not the gateway's.
         let held = home.join("approved/cache-home/nix-fetchhost/gateway");
         assert!(!held.join("nar").exists(), "{version}: it holds nothing");
@@ -167,5 +169,33 @@ fn an_untrusted_users_daemon_has_fetched_what_is_approved_by_asking_for_it() {
                 || said.contains("`manual.txt` for you fetched"),
             "{said}"
         );
+    }
+}
+
+#[test]
+fn another_users_own_nix_is_given_nothing() {
+    let test = "another_users_own_nix_is_given_nothing";
+    if !is_root(test) {
+        return;
+    }
+    for nix in Nix::all(test) {
+        let version = &nix.installation.version;
+        let (home, other) = (nobodys_home(&nix), users_home(&nix, OTHER));
+        let standin = private_project();
+        let hash = sri(member_content().as_bytes());
+        let fetch = member(&standin, &hash);
+        let sandbox = configured(&standin, "open");
+        let serve = nobodys_gateway(&sandbox, &home, "others");
+        fetched(&serve, &fetch);
+        let path = format!("({}).outPath", unbuildable(&fetch));
+        let path = nix.ask("nix-instantiate", ["--eval", "--expr", &path]);
+        let path = path.trim_matches('"');
+        let from = format!("http://{}", serve.address);
+        let arguments = ["--realise", path, "--option", "substituters", &from];
+        let remote = format!("local?root={}", other.join("root").display());
+        let refused = run(&nix, OTHER, &other, &remote, "nix-store", arguments);
+        assert_ne!(refused.code, 0, "{version}");
+        // Root may be a daemon.
+        nix.run("nix-store", arguments).exits(0);
     }
 }

@@ -14,6 +14,8 @@ use super::substituter::listed;
 use super::users::{Daemon, nobodys_gateway, nobodys_home};
 
 const TOKEN: &str = "c4n4ry-of-the-team-cache";
+/// Of a path that nobody has.
+const HASH: &str = "00000000000000000000000000000000";
 
 /// A path that only its signature vouches for, in a cache of somebody else's.
 struct Signed {
@@ -128,8 +130,16 @@ fn answer(mut stream: TcpStream, folder: &Path, record: &Mutex<Vec<(String, bool
         _ => ("404 Not Found", Vec::new()),
     };
     let length = body.len();
+    // What begins so is a redirect.
+    let (status, more) = match body.strip_prefix(b"REDIRECT ") {
+        Some(to) => (
+            "302 Found",
+            format!("Location: {}\r\n", String::from_utf8_lossy(to)),
+        ),
+        None => (status, String::new()),
+    };
     let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        format!("HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n");
     let _ = stream.write_all(&[head.as_bytes(), &body].concat());
 }
 
@@ -257,7 +267,7 @@ fn a_cache_that_sends_the_token_back_is_not_believed() {
     let sandbox = Sandbox::new().own_cache();
     let folder = sandbox.path("team-cache");
     fs::create_dir(&folder).unwrap();
-    let hash = "00000000000000000000000000000000";
+    let hash = HASH;
     let record = |more: &str| {
         format!(
             "StorePath: /nix/store/{hash}-tool\nURL: nar\nCompression: none\n\
@@ -315,6 +325,38 @@ fn a_refused_token_is_told_to_the_owner_and_to_nix_it_is_a_miss() {
         "{said}"
     );
     assert_eq!(private.take().len(), 1);
+}
+
+#[test]
+fn a_redirect_is_followed_where_it_is_granted_and_then_without_the_token() {
+    let sandbox = Sandbox::new().own_cache();
+    let (folder, elsewhere) = (sandbox.path("team-cache"), sandbox.path("elsewhere"));
+    for folder in [&folder, &elsewhere] {
+        fs::create_dir(folder).unwrap();
+    }
+    let private = Private::start(&folder);
+    let storage = Private::start(&elsewhere);
+    let to = format!("REDIRECT {}/private/x", storage.origin());
+    fs::write(folder.join(format!("{HASH}.narinfo")), to).unwrap();
+    let denied = private.configuration("");
+    let granted = denied.replace(
+        "credentials = {",
+        &format!("redirects = [\"{}\"]\ncredentials = {{", storage.origin()),
+    );
+    let mut sandbox = sandbox.variable("TEAM_TOKEN", TOKEN);
+    for (config, asked) in [
+        (&denied, vec![]),
+        (&granted, vec![("/private/x".to_owned(), false)]),
+    ] {
+        sandbox = sandbox.configured(config);
+        let serve = Serve::start(&sandbox);
+        let answer = serve.get(&format!("/{HASH}.narinfo"));
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert_eq!(storage.take(), asked);
+        let said = serve.said();
+        let is_told = said.contains("which is not among the redirects granted to");
+        assert_eq!(is_told, asked.is_empty(), "{said}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{member, tree};
 const NOBODY: u32 = 65534;
 /// Another user of the machine, who has nothing to do with the gateway: `daemon`, since Nix wants one that has a
 /// name, and nothing of whom is used but the number.
-const OTHER: u32 = 1;
+pub(super) const OTHER: u32 = 1;
 
 /// A daemon that runs as root, and clients of it that do not.
 pub(super) struct Daemon<'a> {
@@ -105,7 +105,7 @@ fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> F
 }
 
 /// Runs one of Nix's programs as an unprivileged user.
-fn run<const N: usize>(
+pub(super) fn run<const N: usize>(
     nix: &Nix,
     user: u32,
     home: &Path,
@@ -133,7 +133,7 @@ pub(super) fn nobodys_home(nix: &Nix) -> PathBuf {
 }
 
 /// A folder of an unprivileged user's own.
-fn users_home(nix: &Nix, user: u32) -> PathBuf {
+pub(super) fn users_home(nix: &Nix, user: u32) -> PathBuf {
     let home = nix.path(&format!("home-of-{user}"));
     fs::create_dir(&home).unwrap();
     chown(&home, Some(user), Some(user)).unwrap();
