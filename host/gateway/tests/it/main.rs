@@ -10,6 +10,7 @@ mod fetching;
 mod lock;
 mod nix;
 mod registered;
+mod setup;
 mod substituter;
 mod upstreams;
 mod url;

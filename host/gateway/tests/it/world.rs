@@ -14,14 +14,16 @@ use fetchhost_artifact::{
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
     AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
-    OwnerId, Peers, Settings, Unfit, Upstream, serve,
+    OwnerId, Peers, Settings, Unfit, serve,
 };
-use fetchhost_policy::{DaemonPeers, Limits};
+use fetchhost_policy::Limits;
 use fetchhost_sinks::{Destination, Incoming, spawn};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+
+pub(crate) use crate::setup::Setup;
 
 pub(crate) const OWNER: u32 = 4711;
 pub(crate) const BUILD_USER: u32 = 872_415_232;
@@ -165,31 +167,6 @@ impl Peers for Said {
         match self.0.load(Ordering::SeqCst) {
             u32::MAX => None,
             uid => Some(uid),
-        }
-    }
-}
-
-/// How a gateway is set up.
-pub(crate) struct Setup {
-    pub(crate) daemon_peers: DaemonPeers,
-    pub(crate) patience: Duration,
-    pub(crate) max_fetches: usize,
-    pub(crate) cache_size: u64,
-    pub(crate) idle_exit: Option<Duration>,
-    pub(crate) upstreams: Vec<Arc<dyn Upstream>>,
-    pub(crate) shares: bool,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            daemon_peers: DaemonPeers::Open,
-            patience: Duration::from_secs(20),
-            max_fetches: 16,
-            cache_size: 1 << 30,
-            idle_exit: None,
-            upstreams: Vec::new(),
-            shares: false,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::fs;
 
 use fetchhost_e2e::{Finished, Nix, is_root, member_content, private_project, sri, workspace};
 
+use super::daemon::Daemon;
 use super::serve::{Fetch, Serve};
 use super::users::{
-    Daemon, OTHER, configured, nobodys_gateway, nobodys_home, nobodys_program, run, users_home,
+    OTHER, configured, nobodys_gateway, nobodys_home, nobodys_program, run, users_home,
 };
 use super::{granted, member, path_of, tree};
 

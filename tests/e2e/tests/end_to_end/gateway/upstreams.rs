@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use fetchhost_e2e::{CommandLine, Nix, Sandbox, Secret, is_root};
 
+use super::daemon::Daemon;
 use super::serve::Serve;
 use super::substituter::listed;
-use super::users::{Daemon, nobodys_gateway, nobodys_home};
+use super::users::{nobodys_gateway, nobodys_home};
 
 const TOKEN: &str = "c4n4ry-of-the-team-cache";
 /// Of a path that nobody has.
