@@ -13,8 +13,8 @@
 //! | what is asked for by its store path alone? | `substituter`, [`upstream`](Upstream) |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
-//! No byte leaves before the hash is verified: content is only ever read from the cache, which takes
-//! nothing else.
+//! No byte of what is fetched leaves before the hash is verified: it is only ever read from the cache, which
+//! takes nothing else. What another binary cache has is passed on, for Nix to check.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
