@@ -41,10 +41,20 @@ in
       default = 8459;
       description = "Where it listens on the loopback interface. Expressions must name the same.";
     };
+
+    substituter = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether Nix asks it for paths too, before it asks other binary caches.";
+    };
   };
 
   config = mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
+
+    nix.settings.extra-substituters = mkIf cfg.substituter [
+      "http://127.0.0.1:${toString cfg.port}"
+    ];
 
     # The daemon sends requests for the gateway to its http proxy unless it is told not to.
     systemd.services.nix-daemon.environment.no_proxy = mkForce (

@@ -247,6 +247,9 @@ pub(crate) struct ServeArgs {
     /// End after this long without requests or fetches, for instance 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) idle_exit: Option<std::time::Duration>,
+    /// Serve this binary cache again, to who may have it: https://…, http://… or file:///…; several may be given, and add to the configured ones
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -344,7 +347,7 @@ pub(crate) enum CredentialCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct GrantAddArgs {
-    /// builtin:NAME or sha256:HEX; or a fetcher of it, as for `run`
+    /// builtin:NAME, sha256:HEX or host:substituter; or a fetcher of it, as for `run`
     pub(crate) module: String,
     /// An origin that it may ask, or https://*.NAME; repeatable
     #[arg(long, required = true)]
@@ -375,7 +378,7 @@ pub(crate) enum GrantCommand {
     Add(GrantAddArgs),
     /// Remove grants of a module from your configuration
     Remove {
-        /// builtin:NAME or sha256:HEX; or a fetcher of it, as for `run`
+        /// builtin:NAME, sha256:HEX or host:substituter; or a fetcher of it, as for `run`
         module: String,
         /// The granted origin to remove; repeatable [default: the module's only grant]
         #[arg(long)]

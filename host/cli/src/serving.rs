@@ -1,5 +1,7 @@
 //! Fetches for the gateway: by what the configuration grants alone, each recorded as `run` records its own.
 
+mod upstream;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use fetchhost_formats::{Hash, OutputMode};
 use fetchhost_gateway::{Caller, Failed, Fetch, FetchUrl, Fetches, Unfit};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Silent};
 use fetchhost_policy::describe::FetcherDescription;
-use fetchhost_policy::{Broker, Config, printable};
+use fetchhost_policy::{Broker, Config, Denial, printable};
 use fetchhost_sinks::Destination;
 use fetchhost_transport::Client;
 use indicatif::HumanBytes;
@@ -23,6 +25,8 @@ use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::printer::Printer;
 use crate::report::ResultReport;
+
+pub(crate) use upstream::upstreams;
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
@@ -141,12 +145,17 @@ fn check_granted(
     };
     match broker.explain(&origin).denial {
         None => Ok(()),
-        Some(denial) => Err(Failure {
-            status: ExitStatus::Denied,
-            kind: "denied",
-            hint: denial.hint(),
-            ..Failure::usage(with_causes(&denial))
-        }),
+        Some(denial) => Err(denied(&denial)),
+    }
+}
+
+/// What the configuration does not grant, with the lines that would.
+fn denied(denial: &Denial) -> Failure {
+    Failure {
+        status: ExitStatus::Denied,
+        kind: "denied",
+        hint: denial.hint(),
+        ..Failure::usage(with_causes(denial))
     }
 }
 

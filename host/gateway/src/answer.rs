@@ -1,12 +1,13 @@
 //! What is sent back.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use fetchhost_policy::printable;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
@@ -14,14 +15,14 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::accounts::Caller;
 use crate::activity::Active;
-use crate::cache::Content;
+use crate::cache::{Content, chunks};
 use crate::fetches::Failed;
 use crate::metrics::{Metrics, add};
+use crate::upstream::Opened;
 
-/// Bytes of content that are read at once.
-const CHUNK: usize = 256 * 1024;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const NAR: HeaderValue = HeaderValue::from_static("application/x-nix-nar");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
@@ -58,26 +59,50 @@ pub(crate) fn failure(failed: &Failed, caller: Caller) -> Response {
     text(StatusCode::NOT_FOUND, &what)
 }
 
+/// A text of a binary cache, as it is.
+pub(crate) fn record(kind: &'static str, text: String) -> Response {
+    response(
+        StatusCode::OK,
+        HeaderValue::from_static(kind),
+        Body::from(text),
+    )
+}
+
+/// A NAR, read as it is sent.
+pub(crate) fn archive(nar: Opened, metrics: Arc<Metrics>, active: Active) -> Response {
+    let body = metered(nar.body, metrics, active);
+    let mut answer = response(StatusCode::OK, NAR, Body::from_stream(body));
+    if let Some(length) = nar.length {
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer
+}
+
 /// The bytes of content, read as they are sent.
 pub(crate) fn content(content: Arc<Content>, metrics: Arc<Metrics>, active: Active) -> Response {
     let length = content.length;
-    let start = (content, 0, metrics, active);
-    let chunks = stream::try_unfold(start, |(content, at, metrics, active)| async move {
-        if at >= content.length {
-            return Ok::<_, std::io::Error>(None);
-        }
-        let reader = Arc::clone(&content);
-        let read = tokio::task::spawn_blocking(move || reader.read(at, CHUNK)).await;
-        let bytes = Bytes::from(read.map_err(std::io::Error::other)??);
-        let sent = bytes.len() as u64;
-        add(&metrics.bytes_sent, sent);
-        Ok(Some((bytes, (content, at + sent, metrics, active))))
-    });
-    let mut answer = response(StatusCode::OK, BYTES, Body::from_stream(chunks));
+    let body = metered(chunks(content), metrics, active);
+    let mut answer = response(StatusCode::OK, BYTES, Body::from_stream(body));
     answer
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(length));
     answer
+}
+
+/// Counts bytes as they are sent; that counts as something that goes on.
+fn metered(
+    chunks: impl Stream<Item = io::Result<Bytes>>,
+    metrics: Arc<Metrics>,
+    active: Active,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    chunks.inspect(move |chunk| {
+        let _active = &active;
+        if let Ok(bytes) = chunk {
+            add(&metrics.bytes_sent, bytes.len() as u64);
+        }
+    })
 }
 
 fn response(status: StatusCode, kind: HeaderValue, body: Body) -> Response {

@@ -6,17 +6,23 @@
 //! The cache is bounded. When something was added, what was not asked for the longest goes until the
 //! rest fits. A file that is being sent stays readable: it is open.
 
+mod archive;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use fetchhost_formats::nar::file_size_as_nar;
 use fetchhost_formats::{Compression, FixedOutput, NarInfo, OutputMode};
 use fetchhost_sinks::{Destination, FileCache};
+use futures_util::stream::{self, Stream};
+
+pub(crate) use archive::{Archive, is_store_hash};
 
 /// Up to the contents of a plain file, a NAR holds this: five tokens, and the file's length.
 const FLAT_HEAD: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\
@@ -28,6 +34,8 @@ const FLAT_HEAD: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\
 const FLAT_OFFSET: u64 = FLAT_HEAD.len() as u64 + 8;
 /// Files that no record names are what a killed run left, once they are this old.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of content that are read at once.
+const CHUNK: usize = 256 * 1024;
 /// No record of ours is longer.
 const MAX_RECORD: u64 = 64 * 1024;
 
@@ -50,6 +58,15 @@ pub(crate) struct Content {
 }
 
 impl Content {
+    /// All of a file, which has this many bytes.
+    pub(crate) const fn whole(file: File, length: u64) -> Self {
+        Self {
+            file,
+            offset: 0,
+            length,
+        }
+    }
+
     /// Reads what is `at` this position, at most `most` bytes; less only at the end. May block.
     pub(crate) fn read(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
         let left = self.length.saturating_sub(at);
@@ -58,6 +75,20 @@ impl Content {
         self.file.read_exact_at(&mut bytes, self.offset + at)?;
         Ok(bytes)
     }
+}
+
+/// The bytes of content, read as they are asked for.
+pub(crate) fn chunks(content: Arc<Content>) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((content, 0), |(content, at)| async move {
+        if at >= content.length {
+            return Ok(None);
+        }
+        let reader = Arc::clone(&content);
+        let read = tokio::task::spawn_blocking(move || reader.read(at, CHUNK)).await;
+        let bytes = Bytes::from(read.map_err(io::Error::other)??);
+        let next = at + bytes.len() as u64;
+        Ok(Some((bytes, (content, next))))
+    })
 }
 
 impl Cache {
@@ -103,6 +134,17 @@ impl Cache {
     /// The bytes of `output` as Nix's fetcher wants them: the file for a flat one, else the NAR. None
     /// when they are not here. May block.
     pub(crate) fn find(&self, output: &FixedOutput) -> io::Result<Option<Content>> {
+        let Some((file, nar_size)) = self.held(output)? else {
+            return Ok(None);
+        };
+        match output.mode {
+            OutputMode::Nar => Ok(Some(Content::whole(file, nar_size))),
+            OutputMode::Flat => contents(file, nar_size),
+        }
+    }
+
+    /// The NAR of `output` and its length in bytes, which counts as having been asked for.
+    fn held(&self, output: &FixedOutput) -> io::Result<Option<(File, u64)>> {
         let Some(held) = self
             .destination()
             .lookup(output)
@@ -124,15 +166,7 @@ impl Cache {
             // content only goes earlier.
             let _ = File::open(record).and_then(|file| file.set_modified(SystemTime::now()));
         }
-        let nar_size = existing.nar_size;
-        match output.mode {
-            OutputMode::Nar => Ok(Some(Content {
-                file,
-                offset: 0,
-                length: nar_size,
-            })),
-            OutputMode::Flat => contents(file, nar_size),
-        }
+        Ok(Some((file, existing.nar_size)))
     }
 
     /// Bytes of all records' files.

@@ -21,6 +21,7 @@ use crate::flight::Flights;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, is_loopback};
 use crate::routes;
+use crate::upstream::{Upstream, Upstreams};
 use crate::url::OwnerId;
 
 /// How long a client is kept waiting before it is sent on: less than Nix waits for a silent server, which
@@ -53,6 +54,10 @@ pub struct Settings {
     pub cache: Cache,
     /// What builds of a daemon may have where not all of it is theirs.
     pub approvals: Approvals,
+    /// Other binary caches, which are served again, in the order in which they are asked.
+    pub upstreams: Vec<Arc<dyn Upstream>>,
+    /// Whether builds of a daemon get all that these have.
+    pub share_with_local_users: bool,
     /// How many fetches run at once.
     pub max_fetches: usize,
     /// How long a client is kept waiting before it is sent on: [`PATIENCE`].
@@ -79,6 +84,8 @@ pub(crate) struct Gateway {
     places: Places,
     pub(crate) flights: Arc<Flights>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) shares: bool,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
@@ -157,6 +164,8 @@ pub async fn serve(
         places: Places::new(),
         flights: Arc::new(flights),
         cache,
+        upstreams: Upstreams::new(settings.upstreams),
+        shares: settings.share_with_local_users,
         approvals: Arc::new(settings.approvals),
         metrics,
         activity: Arc::clone(&activity),

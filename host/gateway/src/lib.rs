@@ -10,10 +10,11 @@
 //! | who asks, and may they? | [`peers`](Peers), [`accounts`](Accounts) |
 //! | is it approved for builds of a daemon? | [`approvals`](Approvals), made of [lock files](LockFile) |
 //! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
+//! | what is asked for by its store path alone? | `substituter`, [`upstream`](Upstream) |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
-//! No byte leaves before the hash is verified: content is only ever read from the cache, which takes
-//! nothing else.
+//! No byte of what is fetched leaves before the hash is verified: it is only ever read from the cache, which
+//! takes nothing else. What another binary cache has is passed on, for Nix to check.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
@@ -32,6 +33,8 @@ mod metrics;
 mod peers;
 mod routes;
 mod rules;
+mod substituter;
+mod upstream;
 mod url;
 
 pub use accounts::{AccountFiles, Accounts, Caller};
@@ -41,4 +44,5 @@ pub use fetches::{Failed, Fetch, Fetches, Unfit};
 pub use gateway::{Ended, PATIENCE, Settings, serve};
 pub use lock::{LockFile, LockFileError, Locked, MAX_LOCK_FILE, is_fetch_name};
 pub use peers::{Kernel, Peers, is_loopback};
+pub use upstream::{Folder, Opened, Upstream};
 pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};

@@ -6,6 +6,7 @@
 //! | `/v1/wait/ID/N` | the same | content, 404, or on to the next |
 //! | `/metrics` | the owner: counters would tell others how their fetches failed | counters |
 //! | `/healthz` | everybody on this machine | `ok` |
+//! | `/nix-cache-info`, `/HASH.narinfo`, `/nar/HASH.nar` | see `substituter` | a binary cache |
 //! | any other | | 404 |
 
 use std::sync::Arc;
@@ -25,12 +26,13 @@ use crate::flight::{Asked, Flight, Landing};
 use crate::gateway::Gateway;
 use crate::metrics::RequestOutcome;
 use crate::rules;
+use crate::substituter;
 use crate::url::FetchUrl;
 
 /// How often a client is sent on to wait: Nix follows ten redirects, and gives up at the next.
-const MOST_WAITS: u32 = 10;
+pub(crate) const MOST_WAITS: u32 = 10;
 
-const STRANGER: &str = "this gateway serves its owner and builds of the Nix daemon; \
+pub(crate) const STRANGER: &str = "this gateway serves its owner and builds of the Nix daemon; \
     who you are is neither, or cannot be told";
 const NO_DAEMON: &str = "this gateway serves no builds of the Nix daemon; \
     its owner sees why where 'nix-fetchhost serve' runs";
@@ -46,6 +48,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/fetch/{*rest}", get(fetch))
         .route("/v1/wait/{id}/{number}", get(wait))
+        .merge(substituter::routes())
         .fallback(nothing)
         .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
         .with_state(gateway)
@@ -80,7 +83,7 @@ async fn metrics(
     answer::text(StatusCode::OK, text.trim_end())
 }
 
-async fn nothing(State(gateway): State<Arc<Gateway>>) -> Response {
+pub(crate) async fn nothing(State(gateway): State<Arc<Gateway>>) -> Response {
     gateway.metrics.request(RequestOutcome::NotFound);
     answer::text(StatusCode::NOT_FOUND, NOTHING)
 }
@@ -109,16 +112,25 @@ async fn fetch(
         );
         return refuse(StatusCode::MISDIRECTED_REQUEST, &text);
     }
-    if let Err(failed) = approve(&gateway, &url, caller).await {
-        gateway.metrics.request(RequestOutcome::Failed);
-        return answer::failure(&failed, caller);
-    }
-    match gateway.flights.ask(&url, caller) {
-        Asked::Flying(flight) => attend(&gateway, &flight, caller, 0).await,
-        Asked::Failed(failed) => {
+    match ask(&gateway, &url, caller).await {
+        Ok(flight) => attend(&gateway, &flight, caller, 0).await,
+        Err(failed) => {
             gateway.metrics.request(RequestOutcome::Failed);
             answer::failure(&failed, caller)
         }
+    }
+}
+
+/// The fetch for this URL, if the caller may have it and it may be tried.
+pub(crate) async fn ask(
+    gateway: &Arc<Gateway>,
+    url: &FetchUrl,
+    caller: Caller,
+) -> Result<Arc<Flight>, Failed> {
+    approve(gateway, url, caller).await?;
+    match gateway.flights.ask(url, caller) {
+        Asked::Flying(flight) => Ok(flight),
+        Asked::Failed(failed) => Err(failed),
     }
 }
 

@@ -13,10 +13,7 @@ use futures_util::stream::{self, BoxStream};
 /// The body of `response`. Where its origin received a secret, nothing of it comes out before its
 /// first [`SEARCHED_BYTES`] were searched: what is made of a part of an echo would fail for a reason
 /// that says nothing of it.
-pub(crate) fn searched(
-    response: Response,
-    echo: Echo,
-) -> BoxStream<'static, Result<Bytes, BoxError>> {
+pub fn searched(response: Response, echo: Echo) -> BoxStream<'static, Result<Bytes, BoxError>> {
     let origin = response.origin().clone();
     let body = response.into_stream();
     if !echo.went_to(&origin) {

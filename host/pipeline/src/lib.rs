@@ -15,6 +15,7 @@ mod slots;
 mod upstream;
 mod watched;
 
+pub use echo::searched;
 pub use error::{Category, Error};
 pub use job::{Expectation, Job, Outcome, SinkReport, SinkStatus};
 pub use observer::{Observer, Phase, Silent};

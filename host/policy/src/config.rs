@@ -165,6 +165,7 @@ impl Config {
             of("source", &source),
             of(certificate::KIND, &certificate::FILES),
             of("deny", &deny::KEYS),
+            of("gateway", &gateway::KEYS),
             of("grant", &grant::KEYS),
             of("limits", &limits),
             of("proxy", &proxy::KEYS),

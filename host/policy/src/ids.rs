@@ -12,9 +12,9 @@ pub(crate) const NAME_BYTES: usize = 64;
 /// A text that is not the name that it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Not `builtin:NAME` and not `sha256:HEX`.
+    /// Not `builtin:NAME`, not `sha256:HEX` and not `host:PART`.
     #[error(
-        "`{0}` is not a module; write `builtin:NAME` or `sha256:` and 64 lower-case hex digits"
+        "`{0}` is not a module; write `builtin:NAME`, `sha256:` and 64 lower-case hex digits, or `host:substituter`"
     )]
     Module(String),
     /// Not a name of small letters, digits and `-`.
@@ -69,13 +69,30 @@ pub enum ModuleId {
     Builtin(String),
     /// Any other module, by the SHA-256 of its component's bytes.
     Digest([u8; 32]),
+    /// No module, but a part of the host that sends requests of its own.
+    Host(HostPart),
+}
+
+/// A part of the host that sends requests of its own. It needs a grant for each origin, as modules do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPart {
+    /// `host:substituter`: the gateway, which serves another binary cache again.
+    Substituter,
+}
+
+impl HostPart {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Substituter => "substituter",
+        }
+    }
 }
 
 impl ModuleId {
-    /// Whether the module is part of this program.
+    /// Whether it is part of this program.
     #[must_use]
     pub const fn is_builtin(&self) -> bool {
-        matches!(self, Self::Builtin(_))
+        matches!(self, Self::Builtin(_) | Self::Host(_))
     }
 }
 
@@ -83,6 +100,7 @@ impl fmt::Display for ModuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin(name) => write!(f, "builtin:{name}"),
+            Self::Host(part) => write!(f, "host:{}", part.name()),
             Self::Digest(digest) => {
                 f.write_str("sha256:")?;
                 digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -99,6 +117,13 @@ impl FromStr for ModuleId {
         if let Some(name) = text.strip_prefix("builtin:") {
             return if is_plain_name(name) {
                 Ok(Self::Builtin(name.to_owned()))
+            } else {
+                Err(refuse())
+            };
+        }
+        if let Some(part) = text.strip_prefix("host:") {
+            return if part == HostPart::Substituter.name() {
+                Ok(Self::Host(HostPart::Substituter))
             } else {
                 Err(refuse())
             };
@@ -230,9 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_are_built_in_or_a_digest() {
+    fn modules_are_built_in_a_digest_or_a_part_of_the_host() {
         let digest = format!("sha256:{}", "0f".repeat(32));
-        for text in ["builtin:gitlab", "builtin:http-2", digest.as_str()] {
+        for text in [
+            "builtin:gitlab",
+            "builtin:http-2",
+            "host:substituter",
+            digest.as_str(),
+        ] {
             assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);
         }
         let upper = format!("sha256:{}", "0F".repeat(32));
@@ -241,6 +271,9 @@ mod tests {
             "builtin:",
             "builtin:Git",
             "builtin:-a",
+            "host:",
+            "host:other",
+            "host:Substituter",
             "sha256:00",
             "sha512:00",
             &upper,

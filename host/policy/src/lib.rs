@@ -34,6 +34,7 @@ pub mod proxy;
 mod scheme;
 mod source;
 mod suggest;
+mod upstream;
 
 pub use address::{AddressDenied, AddressRule};
 pub use broker::{Arrival, Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
@@ -44,7 +45,7 @@ pub use credential::CredentialSpec;
 pub use deny::Deny;
 pub use display::{DisplayUrl, printable};
 pub use grant::{Grant, Provenance};
-pub use ids::{CredentialName, IdError, ModuleId, SlotName};
+pub use ids::{CredentialName, HostPart, IdError, ModuleId, SlotName};
 pub use limits::{Limit, Limits, Overrun};
 pub use method::{Method, MethodError};
 pub use origin::{Origin, OriginError, OriginPattern, parse_url};
@@ -53,3 +54,4 @@ pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, Pr
 pub use scheme::{AwsScope, Scheme, SchemeError};
 pub use source::{Program, SourceError, SourceSpec};
 pub use suggest::nearest;
+pub use upstream::{UpstreamUrl, UpstreamUrlError};

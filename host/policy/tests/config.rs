@@ -51,7 +51,7 @@ fn the_example_says_what_its_comments_say() {
             insecure_permissions: false
         }
     );
-    assert_eq!(config.grants.len(), 5);
+    assert_eq!(config.grants.len(), 6);
     assert_eq!(config.grants[1].methods, Method::READING);
     assert_eq!(config.grants[1].paths, None);
     assert!(
@@ -544,8 +544,10 @@ fn a_credential_that_is_for_none_of_the_grants_origins_is_an_error() {
 #[test]
 fn the_gateway_takes_the_stricter_of_two_bounds_and_the_users_port() {
     let merged = merged(
-        "[gateway]\nport = 1\ndaemon-peers = \"approved\"\ncache-size = \"1 GiB\"\nmax-fetches = 9\n",
-        "[gateway]\nport = 2\ndaemon-peers = \"open\"\ncache-size = 5\n",
+        "[gateway]\nport = 1\ndaemon-peers = \"approved\"\ncache-size = \"1 GiB\"\nmax-fetches = 9\n\
+         share-with-local-users = false\nupstreams = [\"file:///srv/a\"]\n",
+        "[gateway]\nport = 2\ndaemon-peers = \"open\"\ncache-size = 5\n\
+         share-with-local-users = true\nupstreams = [\"https://b.example/c\"]\n",
     )
     .unwrap();
     let gateway = &merged.gateway;
@@ -553,6 +555,9 @@ fn the_gateway_takes_the_stricter_of_two_bounds_and_the_users_port() {
     assert_eq!(gateway.daemon_peers, Some(DaemonPeers::Approved));
     assert_eq!(gateway.cache_size, Some(5));
     assert_eq!(gateway.max_fetches, Some(9));
+    assert_eq!(gateway.share_with_local_users, Some(false));
+    let upstreams: Vec<String> = gateway.upstreams.iter().map(ToString::to_string).collect();
+    assert_eq!(upstreams, ["file:///srv/a", "https://b.example/c/"]);
     assert_eq!(parse(&merged.to_toml()).unwrap().gateway, *gateway);
 }
 
@@ -568,6 +573,10 @@ fn what_is_no_setting_of_the_gateway_is_refused() {
             "daemon-peers = \"all\"",
             "\"open\", \"approved\" or \"none\"",
         ),
+        ("upstreams = \"file:///a\"", "not an array of strings"),
+        ("upstreams = [\"s3://a\"]", "not available in this version"),
+        ("upstreams = [\"https://u:p@a.example\"]", "no user name"),
+        ("share-with-local-users = 1", "not `true` or `false`"),
         (
             "listen = \"0.0.0.0\"",
             "unknown key `listen` in `[gateway]`",

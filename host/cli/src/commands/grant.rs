@@ -25,7 +25,10 @@ struct Named {
 
 /// Reads MODULE: as grants name it, or a fetcher of it as `run` does.
 async fn module(context: &Context, text: &str) -> Result<Named, Failure> {
-    if text.starts_with("builtin:") || text.starts_with("sha256:") {
+    if ["builtin:", "sha256:", "host:"]
+        .iter()
+        .any(|kind| text.starts_with(kind))
+    {
         let id = text
             .parse()
             .map_err(|error: fetchhost_policy::IdError| Failure::usage(error.to_string()))?;

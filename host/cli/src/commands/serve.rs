@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fetchhost_gateway::{
     AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
 };
-use fetchhost_policy::DaemonPeers;
+use fetchhost_policy::{DaemonPeers, UpstreamUrl};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -16,7 +16,7 @@ use crate::activation;
 use crate::args::ServeArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::serving::Serving;
+use crate::serving::{Serving, upstreams};
 use crate::signals::Stops;
 
 /// Where it listens when nothing else is said.
@@ -54,6 +54,8 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
             folder.display()
         ))
     })?;
+    let upstreams = upstreams(context, &args.upstream)?;
+    let shares = config.share_with_local_users.unwrap_or_default();
     let id = owner_id(state)?;
     let owner = rustix::process::geteuid().as_raw();
     let accounts = Accounts::new(owner, &AccountFiles::read(), config.daemon_peers);
@@ -68,6 +70,9 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
         "serving you (owner id {id}), with what the configuration grants"
     ));
     printer.note(&rule(&accounts));
+    for upstream in &upstreams {
+        printer.note(&shared(upstream.url(), shares, accounts.daemon_peers));
+    }
     let settings = Settings {
         id,
         accounts,
@@ -75,6 +80,8 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
         fetches: Arc::new(Serving::new(context, state)?),
         cache,
         approvals: Approvals::new(state.join(APPROVALS_FOLDER)),
+        upstreams,
+        share_with_local_users: shares,
         max_fetches: config.max_fetches.unwrap_or(DEFAULT_MAX_FETCHES).into(),
         patience: PATIENCE,
         idle_exit: args.idle_exit,
@@ -126,6 +133,20 @@ fn rule(accounts: &Accounts) -> String {
     };
     format!(
         "`daemon-peers` is \"{peers}\", because of this: {reason}. Builds of the Nix daemon, whoever started them, get {what}"
+    )
+}
+
+/// What builds of a daemon get of an upstream.
+fn shared(upstream: &UpstreamUrl, shares: bool, peers: DaemonPeers) -> String {
+    let what = match (peers, shares) {
+        (DaemonPeers::None, _) => "nothing of it",
+        (_, true) => "all of it, because of `share-with-local-users`",
+        (_, false) => {
+            "approved content-addressed paths of it; for the rest write `share-with-local-users = true` below `[gateway]`"
+        }
+    };
+    format!(
+        "serving `{upstream}` again. Builds of the Nix daemon, whoever started them, get {what}"
     )
 }
 

@@ -56,6 +56,32 @@ fn a_fetchers_name_stands_for_its_module() {
 }
 
 #[test]
+fn the_gateway_itself_is_granted_what_it_asks_other_caches_for() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let add = |slot: &str| {
+        let words = format!(
+            "grant add host:substituter --origin https://a.example --path /team/** --credential {slot}=work"
+        );
+        home.run(&words.split(' ').collect::<Vec<_>>())
+    };
+    let refused = add("token").fails(2);
+    assert!(refused.contains("there are `auth`"), "{refused}");
+    add("auth").succeeds();
+    let listed = home.run(&["grant", "list"]).succeeds();
+    assert!(listed.contains("host:substituter at "), "{listed}");
+    let remove = [
+        "grant",
+        "remove",
+        "host:substituter",
+        "--origin",
+        "https://a.example",
+    ];
+    home.run(&remove).succeeds();
+    assert_eq!(home.text(), CONFIG);
+}
+
+#[test]
 fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
     let home = Home::new();
     home.configure(CONFIG);

@@ -19,7 +19,7 @@ fn lock(fetches: &[FetchUrl]) -> LockFile {
     LockFile { fetches }
 }
 
-fn approve(world: &World, file: &str, fetches: &[FetchUrl]) {
+pub(crate) fn approve(world: &World, file: &str, fetches: &[FetchUrl]) {
     let approval = Approval {
         file: file.to_owned(),
         time: "2026-01-01T00:00:00Z".to_owned(),
@@ -28,7 +28,7 @@ fn approve(world: &World, file: &str, fetches: &[FetchUrl]) {
     approvals(&world.folder).approve(&approval).unwrap();
 }
 
-fn strict() -> World {
+pub(crate) fn strict() -> World {
     let world = World::with(Setup {
         daemon_peers: DaemonPeers::Approved,
         ..Setup::default()

@@ -88,7 +88,7 @@ fn a_url_that_is_none_says_what_is_wrong() {
         "/v1/fetch",
         "/v1/wait/x/1",
         "/v1/wait/../1",
-        "/nix-cache-info",
+        "/nix-cache-info/",
         "/v1/wait/x/0",
         "//healthz",
     ] {

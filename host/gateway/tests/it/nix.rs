@@ -8,6 +8,7 @@ use fetchhost_formats::OutputMode;
 use fetchhost_gateway::FetchUrl;
 use serde_json::json;
 
+use crate::approved::approve;
 use crate::world::{Setup, World, flat, sha256, url};
 
 fn build(nix: &Nix, world: &World, url: &FetchUrl) -> Finished {
@@ -62,5 +63,39 @@ fn nix_waits_for_a_slow_fetch_by_being_sent_on() {
             .find(|line| line.contains("\"redirected\""))
             .unwrap();
         assert!(!redirected.ends_with(" 0"), "{version}: {redirected}");
+    }
+}
+
+#[test]
+fn nix_waits_for_a_narinfo_by_being_sent_on() {
+    for nix in Nix::all("nix_waits_for_a_narinfo") {
+        let version = &nix.installation.version;
+        let world = World::with(Setup {
+            patience: Duration::from_millis(500),
+            ..Setup::default()
+        });
+        let slow = flat("content", json!({ "delay": 3500 }));
+        approve(&world, "/a/fetches.lock.json", std::slice::from_ref(&slow));
+        let expression = format!(
+            "derivation {{ name = \"{}\"; system = \"impossible\"; builder = \"/none\"; \
+             outputHashMode = \"flat\"; outputHashAlgo = \"sha256\"; outputHash = \"{}\"; }}",
+            slow.output.name, slow.output.hash
+        );
+        let cache = format!("http://127.0.0.1:{}", world.port);
+        let arguments = [
+            "--no-out-link",
+            "--option",
+            "stalled-download-timeout",
+            "1",
+            "--option",
+            "substituters",
+            &cache,
+            "--expr",
+            &expression,
+        ];
+        let built = nix.run("nix-build", arguments).exits(0);
+        let built = nix.physical(built.stdout.trim_end());
+        assert_eq!(fs::read_to_string(built).unwrap(), "content", "{version}");
+        assert_eq!(world.runs(), 1, "{version}");
     }
 }

@@ -16,12 +16,14 @@ use fetchhost_gateway::{
     AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
     OwnerId, Peers, Settings, Unfit, serve,
 };
-use fetchhost_policy::{DaemonPeers, Limits};
+use fetchhost_policy::Limits;
 use fetchhost_sinks::{Destination, Incoming, spawn};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+
+pub(crate) use crate::setup::Setup;
 
 pub(crate) const OWNER: u32 = 4711;
 pub(crate) const BUILD_USER: u32 = 872_415_232;
@@ -169,27 +171,6 @@ impl Peers for Said {
     }
 }
 
-/// How a gateway is set up.
-pub(crate) struct Setup {
-    pub(crate) daemon_peers: DaemonPeers,
-    pub(crate) patience: Duration,
-    pub(crate) max_fetches: usize,
-    pub(crate) cache_size: u64,
-    pub(crate) idle_exit: Option<Duration>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            daemon_peers: DaemonPeers::Open,
-            patience: Duration::from_secs(20),
-            max_fetches: 16,
-            cache_size: 1 << 30,
-            idle_exit: None,
-        }
-    }
-}
-
 /// What a gateway of the tests is made of.
 pub(crate) fn settings(
     folder: &TempDir,
@@ -207,6 +188,8 @@ pub(crate) fn settings(
         }),
         cache: Cache::open(folder.path().join("cache"), setup.cache_size).unwrap(),
         approvals: approvals(folder),
+        upstreams: setup.upstreams.clone(),
+        share_with_local_users: setup.shares,
         max_fetches: setup.max_fetches,
         patience: setup.patience,
         idle_exit: setup.idle_exit,

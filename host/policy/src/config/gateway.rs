@@ -4,9 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ConfigError;
-use super::reader::Table;
+use super::reader::{Table, Text};
 use super::show::{line, quoted};
+use crate::UpstreamUrl;
 use crate::limits::{Quantity, Unit};
+
+/// The keys of the table.
+pub(super) const KEYS: [&str; 6] = [
+    "port",
+    "daemon-peers",
+    "cache-size",
+    "max-fetches",
+    "upstreams",
+    "share-with-local-users",
+];
 
 /// What `[gateway]` says; what it leaves out is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +30,10 @@ pub struct GatewayConfig {
     pub cache_size: Option<u64>,
     /// `max-fetches`: how many fetches run at once.
     pub max_fetches: Option<u16>,
+    /// `upstreams`: binary caches to serve again, in the order in which they are asked.
+    pub upstreams: Vec<UpstreamUrl>,
+    /// `share-with-local-users`: whether builds of a Nix daemon get all that the upstreams have.
+    pub share_with_local_users: Option<bool>,
 }
 
 /// What builds of a Nix daemon get from the gateway. Whose builds they are cannot be told: every user's
@@ -66,7 +81,7 @@ impl FromStr for DaemonPeers {
 
 impl GatewayConfig {
     /// The administrator's table with the user's: of two bounds the stricter one holds; the port is the
-    /// user's, because each user has a gateway of their own.
+    /// user's, because each user has a gateway of their own; upstreams are those of both.
     pub(super) fn merge(self, user: Self) -> Self {
         fn both<T>(admin: Option<T>, user: Option<T>, stricter: impl Fn(T, T) -> T) -> Option<T> {
             match (admin, user) {
@@ -79,6 +94,12 @@ impl GatewayConfig {
             daemon_peers: both(self.daemon_peers, user.daemon_peers, Ord::max),
             cache_size: both(self.cache_size, user.cache_size, Ord::min),
             max_fetches: both(self.max_fetches, user.max_fetches, Ord::min),
+            upstreams: [self.upstreams, user.upstreams].concat(),
+            share_with_local_users: both(
+                self.share_with_local_users,
+                user.share_with_local_users,
+                Ord::min,
+            ),
         }
     }
 
@@ -101,12 +122,23 @@ impl GatewayConfig {
         if let Some(number) = self.max_fetches {
             line(&mut text, "max-fetches", &number.to_string());
         }
+        if !self.upstreams.is_empty() {
+            let urls: Vec<String> = self
+                .upstreams
+                .iter()
+                .map(|url| quoted(&url.to_string()))
+                .collect();
+            line(&mut text, "upstreams", &format!("[{}]", urls.join(", ")));
+        }
+        if let Some(share) = self.share_with_local_users {
+            line(&mut text, "share-with-local-users", &share.to_string());
+        }
         Some(text)
     }
 }
 
 pub(super) fn read(table: &Table<'_>) -> Result<GatewayConfig, ConfigError> {
-    table.refuse_unknown(&["port", "daemon-peers", "cache-size", "max-fetches"], &[])?;
+    table.refuse_unknown(&KEYS, &[])?;
     let number = |key: &str, expected: &str| -> Result<Option<u16>, ConfigError> {
         let found = table.quantity(key, expected, |_| None)?;
         found
@@ -135,5 +167,12 @@ pub(super) fn read(table: &Table<'_>) -> Result<GatewayConfig, ConfigError> {
             |text| Unit::Bytes.read(text),
         )?,
         max_fetches: number("max-fetches", "a number from 1 to 65535")?,
+        upstreams: table
+            .texts("upstreams")?
+            .unwrap_or_default()
+            .iter()
+            .map(Text::parse)
+            .collect::<Result<_, _>>()?,
+        share_with_local_users: table.boolean("share-with-local-users")?,
     })
 }

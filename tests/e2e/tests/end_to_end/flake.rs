@@ -94,7 +94,7 @@ pub(crate) const LIB: &str = r#"{
   mkOption = option: option;
   optionals = condition: list: if condition then list else [ ];
   splitString = separator: text: builtins.filter builtins.isString (builtins.split separator text);
-  types = { package = "package"; port = "port"; str = "str"; };
+  types = { bool = "bool"; package = "package"; port = "port"; str = "str"; };
   unique = builtins.foldl' (list: item: if builtins.elem item list then list else list ++ [ item ]) [ ];
 }"#;
 
@@ -106,7 +106,9 @@ fn the_nixos_module_has_the_units_settings_and_keeps_the_daemon_off_the_proxy() 
             .exits(0);
         let configured = |enable: bool, no_proxy: Value| {
             let data = json!({
-                "services": { "nix-fetchhost": { "enable": enable, "package": "/package", "user": "alice", "port": 8459 } },
+                "services": { "nix-fetchhost": {
+                    "enable": enable, "package": "/package", "user": "alice", "port": 8459, "substituter": true,
+                } },
                 "networking": { "proxy": { "noProxy": no_proxy } },
             });
             evaluate(
@@ -133,7 +135,12 @@ fn the_nixos_module_has_the_units_settings_and_keeps_the_daemon_off_the_proxy() 
             );
         }
 
-        let user = &configured(true, Value::Null)["systemd"]["user"];
+        let config = configured(true, Value::Null);
+        assert_eq!(
+            config["nix"]["settings"]["extra-substituters"],
+            json!(["http://127.0.0.1:8459"])
+        );
+        let user = &config["systemd"]["user"];
         let (service, socket) = (
             &user["services"]["nix-fetchhost"],
             &user["sockets"]["nix-fetchhost"],

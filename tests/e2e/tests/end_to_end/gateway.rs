@@ -1,8 +1,11 @@
 //! `nix-fetchhost serve`, asked by real Nix: ordinary fixed-output derivations, in pure evaluation and with
 //! the sandbox on.
 
+mod daemon;
 mod process;
 pub(crate) mod serve;
+mod substituter;
+mod upstreams;
 mod users;
 
 use std::fs;

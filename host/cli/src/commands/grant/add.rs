@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fetchhost_engine::Module;
+use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{
-    CERTIFICATE_SLOT, Config, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
-    nearest,
+    CERTIFICATE_SLOT, Config, CredentialName, Grant, HostPart, Method, ModuleId, Provenance,
+    SlotName, UpstreamUrl, nearest,
 };
 
 use super::{details, module, values};
@@ -25,13 +26,17 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
     let named = module(context, &args.module).await?;
     let credentials = credentials(&args.credential)?;
     // A grant for what nobody has would be in force without ever being used.
-    let known = match (&named.module, &named.id) {
-        (Some(module), _) => Some(Arc::clone(module)),
-        (None, ModuleId::Builtin(name)) => Some(catalog::builtin(&context.engine()?, name).await?),
+    let fetchers = |module: Arc<Module>| module.description().fetchers.values().cloned().collect();
+    let known: Option<Vec<FetcherDescription>> = match (&named.module, &named.id) {
+        (Some(module), _) => Some(fetchers(Arc::clone(module))),
+        (None, ModuleId::Builtin(name)) => {
+            Some(fetchers(catalog::builtin(&context.engine()?, name).await?))
+        }
+        (None, ModuleId::Host(HostPart::Substituter)) => Some(vec![UpstreamUrl::needs()]),
         (None, ModuleId::Digest(_)) => None,
     };
-    if let Some(module) = known {
-        check_slots(&named.id, &module, &credentials)?;
+    if let Some(fetchers) = known {
+        check_slots(&named.id, &fetchers, &credentials)?;
     }
     check_names(&context.settings.config, &credentials)?;
     let mut paths = (!args.path.is_empty())
@@ -125,11 +130,11 @@ fn check_names(
 /// Refuses slots that no fetcher of the module has.
 fn check_slots(
     id: &ModuleId,
-    module: &Module,
+    fetchers: &[FetcherDescription],
     credentials: &BTreeMap<SlotName, CredentialName>,
 ) -> Result<(), Failure> {
-    let fetchers = module.description().fetchers.values();
     let mut known: BTreeSet<&str> = fetchers
+        .iter()
         .flat_map(|fetcher| fetcher.slots.keys().map(SlotName::as_str))
         .collect();
     known.insert(CERTIFICATE_SLOT);

@@ -99,14 +99,19 @@ impl Serve {
 
     /// What it answers to a request for this path.
     pub(crate) fn get(&self, path: &str) -> String {
+        String::from_utf8(self.get_bytes(path)).unwrap()
+    }
+
+    /// The same, of whatever bytes it is made.
+    pub(crate) fn get_bytes(&self, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.address
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
         answer
     }
 

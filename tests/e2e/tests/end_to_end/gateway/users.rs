@@ -2,81 +2,52 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use fetchhost_e2e::{Finished, Nix, Sandbox, is_root, member_content, private_project, say, sri};
 use fetchhost_standin::Standin;
 
+use super::daemon::Daemon;
 use super::serve::{Serve, configuration};
 use super::{member, tree};
 
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 /// Another user of the machine, who has nothing to do with the gateway: `daemon`, since Nix wants one that has a
 /// name, and nothing of whom is used but the number.
-const OTHER: u32 = 1;
-
-/// A daemon that runs as root, and clients of it that do not.
-struct Daemon<'a> {
-    nix: &'a Nix,
-    child: Child,
-    home: PathBuf,
-}
-
-impl<'a> Daemon<'a> {
-    fn start(nix: &'a Nix) -> Self {
-        Self::configured(nix, "")
-    }
-
-    /// With more lines of `nix.conf`.
-    fn configured(nix: &'a Nix, more: &str) -> Self {
-        let home = users_home(nix, NOBODY);
-        let mut command = nix.installation.command("nix-daemon");
-        environment(nix, &mut command);
-        command.env("HOME", nix.path("home"));
-        command.env(
-            "NIX_REMOTE",
-            format!("local?root={}", nix.path("").display()),
-        );
-        let child = command
-            .env("NIX_CONFIG", more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let start = Instant::now();
-        // The socket is there before somebody listens.
-        while UnixStream::connect(nix.path("sock")).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self { nix, child, home }
-    }
-
-    /// Builds as an untrusted user, whose gateway it may be.
-    fn build(&self, expression: &str) -> Finished {
-        self.build_as(NOBODY, &self.home, expression)
-    }
-
-    fn build_as(&self, user: u32, home: &Path, expression: &str) -> Finished {
-        let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
-        let remote = format!("unix://{}?root={}", socket.display(), root.display());
-        build(self.nix, user, home, &remote, expression)
-    }
-}
+pub(super) const OTHER: u32 = 1;
 
 /// Builds as an unprivileged user.
-fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> Finished {
+pub(super) fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> Finished {
+    let arguments = [
+        "--no-out-link",
+        "--option",
+        "pure-eval",
+        "true",
+        "--option",
+        "sandbox",
+        "true",
+        "--expr",
+        expression,
+    ];
+    run(nix, user, home, remote, "nix-build", arguments)
+}
+
+/// Runs one of Nix's programs as an unprivileged user.
+pub(super) fn run<const N: usize>(
+    nix: &Nix,
+    user: u32,
+    home: &Path,
+    remote: &str,
+    program: &str,
+    arguments: [&str; N],
+) -> Finished {
     let mut command = as_user(user, home);
     environment(nix, &mut command);
     let folder = nix.installation.folder.as_ref();
-    command.arg(folder.map_or_else(|| "nix-build".into(), |folder| folder.join("nix-build")));
-    command.args(["--no-out-link", "--option", "pure-eval", "true"]);
-    command.args(["--option", "sandbox", "true", "--expr", expression]);
+    command.arg(folder.map_or_else(|| program.into(), |folder| folder.join(program)));
     let output = command
+        .args(arguments)
         .env("HOME", home)
         .env("TMPDIR", home)
         .env("NIX_REMOTE", remote)
@@ -85,22 +56,20 @@ fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> F
     Finished::new(&output)
 }
 
+/// The home of the user whose gateway it is.
+pub(super) fn nobodys_home(nix: &Nix) -> PathBuf {
+    users_home(nix, NOBODY)
+}
+
 /// A folder of an unprivileged user's own.
-fn users_home(nix: &Nix, user: u32) -> PathBuf {
+pub(super) fn users_home(nix: &Nix, user: u32) -> PathBuf {
     let home = nix.path(&format!("home-of-{user}"));
     fs::create_dir(&home).unwrap();
     chown(&home, Some(user), Some(user)).unwrap();
     home
 }
 
-impl Drop for Daemon<'_> {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn environment(nix: &Nix, command: &mut Command) {
+pub(super) fn environment(nix: &Nix, command: &mut Command) {
     command
         .env_clear()
         .env("PATH", nix.installation.search_path())
@@ -123,14 +92,14 @@ fn as_user(user: u32, home: &Path) -> Command {
 }
 
 /// A gateway of the unprivileged user's own.
-fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
+pub(super) fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
     let mut command = nobodys_program(sandbox, home, name);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Serve::run(command, &sandbox.path(&format!("{name}.log")))
 }
 
 /// The program as the unprivileged user runs it, with what the sandbox's configuration says.
-fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
+pub(super) fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
     // The folder that it was built in need not be open to others.
     let home = home.join(name);
     fs::create_dir_all(&home).unwrap();
@@ -168,7 +137,7 @@ fn nobodys_folders(sandbox: &Sandbox, home: &Path, program: &Path) {
     assert!(given.unwrap().success());
 }
 
-fn configured(standin: &Standin, rule: &str) -> Sandbox {
+pub(super) fn configured(standin: &Standin, rule: &str) -> Sandbox {
     let rule = format!("[gateway]\ndaemon-peers = \"{rule}\"");
     Sandbox::new()
         .own_cache()

@@ -1,0 +1,32 @@
+//! How a gateway of the tests is set up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fetchhost_gateway::Upstream;
+use fetchhost_policy::DaemonPeers;
+
+/// How a gateway is set up.
+pub(crate) struct Setup {
+    pub(crate) daemon_peers: DaemonPeers,
+    pub(crate) patience: Duration,
+    pub(crate) max_fetches: usize,
+    pub(crate) cache_size: u64,
+    pub(crate) idle_exit: Option<Duration>,
+    pub(crate) upstreams: Vec<Arc<dyn Upstream>>,
+    pub(crate) shares: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            daemon_peers: DaemonPeers::Open,
+            patience: Duration::from_secs(20),
+            max_fetches: 16,
+            cache_size: 1 << 30,
+            idle_exit: None,
+            upstreams: Vec::new(),
+            shares: false,
+        }
+    }
+}
