@@ -4,10 +4,10 @@ use fetchhost_artifact::Verified;
 use fetchhost_formats::OutputMode;
 use fetchhost_formats::nar::Piece;
 
-use super::Place;
 use super::daemon::{Connection, PathInfo};
 use super::error::StoreError;
 use super::gc_root::Root;
+use super::{Place, Spare};
 use crate::error::SinkError;
 use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
@@ -23,6 +23,8 @@ pub(super) struct Upload {
     pub(super) mode: OutputMode,
     /// Bytes of the archive so far.
     pub(super) written: u64,
+    /// Where the connection goes afterwards.
+    pub(super) spare: Option<Spare>,
 }
 
 impl Staged for Upload {
@@ -40,6 +42,7 @@ impl Staged for Upload {
             place,
             root,
             written,
+            spare,
             ..
         } = *self;
         check_complete(&label, written, verified)?;
@@ -62,7 +65,12 @@ impl Staged for Upload {
             kind: SinkKind::Store,
             narinfo: None,
         };
-        Ok((committed, Kept::by(connection)))
+        let Some(spare) = spare else {
+            return Ok((committed, Kept::by(connection)));
+        };
+        // Whoever wants the connection back protects the path himself.
+        spare.put(place, connection);
+        Ok((committed, Kept::without()))
     }
 }
 
