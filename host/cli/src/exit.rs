@@ -41,6 +41,22 @@ impl ExitStatus {
     }
 }
 
+impl ExitStatus {
+    /// Which of several results is told: the one of the least rank.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self::Signal(_) => 0,
+            Self::Module => 1,
+            Self::HashMismatch => 2,
+            Self::Denied => 3,
+            Self::Sink => 4,
+            Self::Usage => 5,
+            Self::FetchFailed => 6,
+            Self::Success => 7,
+        }
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status.code())
