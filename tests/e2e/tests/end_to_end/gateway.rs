@@ -2,7 +2,7 @@
 //! the sandbox on.
 
 mod process;
-mod serve;
+pub(crate) mod serve;
 mod users;
 
 use std::fs;

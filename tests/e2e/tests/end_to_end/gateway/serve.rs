@@ -11,7 +11,7 @@ use fetchhost_e2e::{Sandbox, TOKEN_VARIABLE};
 use fetchhost_standin::Standin;
 
 /// What the sample project and public files need, and nothing else.
-pub(super) fn configuration(standin: &Standin, more: &str) -> String {
+pub(crate) fn configuration(standin: &Standin, more: &str) -> String {
     let (api, storage) = (standin.api_origin(), standin.storage_origin());
     format!(
         "{more}\n\
@@ -31,22 +31,22 @@ pub(super) fn configuration(standin: &Standin, more: &str) -> String {
 }
 
 /// A running `nix-fetchhost serve`.
-pub(super) struct Serve {
+pub(crate) struct Serve {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     said: PathBuf,
 }
 
 impl Serve {
     /// In a sandbox, on a port of its own.
-    pub(super) fn start(sandbox: &Sandbox) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox) -> Self {
         let mut command = sandbox.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         Self::run(command, &sandbox.path("serve.log"))
     }
 
     /// As this command, which says on stdout where it listens.
-    pub(super) fn run(mut command: Command, said: &Path) -> Self {
+    pub(crate) fn run(mut command: Command, said: &Path) -> Self {
         command
             .stdout(Stdio::piped())
             .stderr(File::create(said).unwrap());
@@ -66,12 +66,12 @@ impl Serve {
     }
 
     /// All that it told its owner so far.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.said).unwrap()
     }
 
     /// The ticket of the last line that holds this text.
-    pub(super) fn ticket(&self, text: &str) -> String {
+    pub(crate) fn ticket(&self, text: &str) -> String {
         let said = self.said();
         let line = said.lines().rfind(|line| line.contains(text));
         let line = line.unwrap_or_else(|| panic!("no `{text}` in:\n{said}"));
@@ -79,14 +79,14 @@ impl Serve {
         line.split(':').next().unwrap().to_owned()
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
     }
 
     #[track_caller]
-    pub(super) fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -98,7 +98,7 @@ impl Serve {
     }
 
     /// What it answers to a request for this path.
-    pub(super) fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
@@ -111,12 +111,12 @@ impl Serve {
     }
 
     /// The URL of a fetch; `params` are JSON as `builtins.toJSON` prints them.
-    pub(super) fn url(&self, fetch: &Fetch<'_>) -> String {
+    pub(crate) fn url(&self, fetch: &Fetch<'_>) -> String {
         fetch.url(self.address.port())
     }
 
     /// The derivation that asks for it.
-    pub(super) fn derivation(&self, fetch: &Fetch<'_>) -> String {
+    pub(crate) fn derivation(&self, fetch: &Fetch<'_>) -> String {
         fetch.derivation(self.address.port())
     }
 }
@@ -131,17 +131,17 @@ impl Drop for Serve {
 
 /// A fetch, as a Nix expression would name it.
 #[derive(Clone)]
-pub(super) struct Fetch<'a> {
-    pub(super) fetcher: &'a str,
-    pub(super) mode: &'a str,
-    pub(super) name: &'a str,
-    pub(super) hash: &'a str,
-    pub(super) params: String,
-    pub(super) executable: bool,
+pub(crate) struct Fetch<'a> {
+    pub(crate) fetcher: &'a str,
+    pub(crate) mode: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) hash: &'a str,
+    pub(crate) params: String,
+    pub(crate) executable: bool,
 }
 
 impl Fetch<'_> {
-    pub(super) fn url(&self, port: u16) -> String {
+    pub(crate) fn url(&self, port: u16) -> String {
         let encoded = |text: &str| -> String {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
             text.bytes()
@@ -163,7 +163,7 @@ impl Fetch<'_> {
     }
 
     /// A fixed-output derivation whose builder is Nix's own fetcher.
-    pub(super) fn derivation(&self, port: u16) -> String {
+    pub(crate) fn derivation(&self, port: u16) -> String {
         let (mode, unpack) = match self.mode {
             "flat" => ("flat", ""),
             _ => ("recursive", "unpack = true; "),
