@@ -125,7 +125,7 @@ fn tell(context: &Context, plan: &Plan) {
     for one in &plan.unreadable {
         context
             .printer
-            .warning(&format!("`{}` is not read: {}", one.path, one.reason));
+            .error(&format!("`{}` cannot be read: {}", one.path, one.reason));
     }
 }
 

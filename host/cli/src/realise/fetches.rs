@@ -212,8 +212,7 @@ impl Fetches<'_> {
             Err(failure) => {
                 let mut failure = unattended::escaped(failure);
                 failure.ticket = record(Err(&failure));
-                self.progress
-                    .ended(&format!("not fetched: {}", url.output.name));
+                self.progress.ended(&format!("failed: {}", url.output.name));
                 self.failed(&url.output, failure)
             }
         }
@@ -222,7 +221,9 @@ impl Fetches<'_> {
     /// Tells of a failure, with its advice where nobody has been given that yet.
     fn failed(&self, output: &FixedOutput, failure: Failure) -> Status {
         let failure = unattended::escaped(failure);
-        let mut text = format!("`{}`: {}", output.name, failure.message);
+        let ticket = failure.ticket.as_ref();
+        let ticket = ticket.map_or_else(String::new, |ticket| format!(" (ticket {ticket})"));
+        let mut text = format!("`{}`{ticket}: {}", output.name, failure.message);
         if let Some(hint) = &failure.hint {
             let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
             if !hints.contains(hint) {
@@ -230,7 +231,7 @@ impl Fetches<'_> {
                 hints.push(hint.clone());
             }
         }
-        self.progress.warning(&text);
+        self.progress.error(&text);
         Status::Failed(Box::new(failure))
     }
 }

@@ -62,16 +62,19 @@ impl Progress {
     /// One fetch came to its end, well or not.
     pub(crate) fn ended(&self, line: &str) {
         let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let line = format!("[{ended}/{}] {line}", self.total);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(ended as u64);
-                bar.suspend(|| self.printer.detail(line));
+                bar.suspend(|| self.printer.detail(&line));
             }
-            None => {
-                let line = format!("[{ended}/{}] {line}", self.total);
-                self.printer.note(&line);
-            }
+            None => self.printer.note(&line),
         }
+    }
+
+    /// Prints a failure beside the bar.
+    pub(crate) fn error(&self, text: &str) {
+        self.beside(|| self.printer.error(text));
     }
 
     /// Prints a warning beside the bar.

@@ -30,9 +30,9 @@ fn one_failure_stops_no_other_and_the_worst_is_the_exit_code() {
         nix.run("nix-store", ["--verify-path", lines(&all)[0]])
             .exits(0);
         for part in [
-            "`wrong`: ",
-            "`missing`: ",
-            "`denied`: ",
+            "error: `wrong` (ticket ",
+            "error: `missing` (ticket ",
+            "error: `denied` (ticket ",
             "3 of 4 outputs failed",
             &sri(b"other"),
         ] {
@@ -41,6 +41,14 @@ fn one_failure_stops_no_other_and_the_worst_is_the_exit_code() {
         assert_eq!(elsewhere.requests(), []);
         run(&[&denied, &missing]).exits(3);
         run(&[&missing, &right]).exits(1);
+        let drv = instantiate(&nix, &needing("top", &[&missing, &right]));
+        let quiet = sandbox.run(realise(&[&drv]).flag("--quiet")).exits(1);
+        assert!(
+            quiet.stderr.contains("error: `missing` "),
+            "{}",
+            quiet.stderr
+        );
+        assert!(!quiet.stderr.contains("[1/1]"), "{}", quiet.stderr);
 
         let drv = instantiate(&nix, &needing("top", &[&wrong, &right]));
         let json = sandbox.run(realise(&[&drv]).flag("--json")).exits(4).json();
