@@ -62,8 +62,8 @@ const KNOWN: [&str; 10] = [
 ];
 
 /// Keys of later versions there.
-const LATER: [&str; 9] = [
-    "aws", "cache", "domain", "fetcher", "key", "memo", "realise", "sink", "trust",
+const LATER: [&str; 8] = [
+    "aws", "cache", "domain", "fetcher", "key", "memo", "sink", "trust",
 ];
 
 /// What one file says, or two of them merged.

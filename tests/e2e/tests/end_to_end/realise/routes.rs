@@ -56,14 +56,18 @@ fn private_downloads_start_to_work_unchanged() {
         let hash = archive_hash();
         let like_nixpkgs = fetchurl("one.zip", &["mirror://gnu/x", &url], &hash, "");
         let of_nix = builtin("two.zip", &url, &hash, "");
-        let top = needing("top", &[&like_nixpkgs, &of_nix]);
+        let of_nix_by_its_file = format!(
+            "import <nix/fetchurl.nix> {{ name = \"three.zip\"; url = {}; hash = \"{hash}\"; }}",
+            nix_string(&url)
+        );
+        let top = needing("top", &[&like_nixpkgs, &of_nix_by_its_file, &of_nix]);
         // Nix by itself has no token.
         let alone = build(&nix, &top);
         assert_ne!(alone.code, 0);
         standin.take_requests();
 
         let realised = sandbox.run(realise(&[&instantiate(&nix, &top)])).exits(0);
-        assert_eq!(lines(&realised).len(), 2, "{}", realised.stdout);
+        assert_eq!(lines(&realised).len(), 3, "{}", realised.stderr);
         for request in standin.take_requests() {
             assert_eq!(request.credentials(), ["private-token"]);
         }
