@@ -26,13 +26,14 @@ const BUILTIN: &str = "builtin:fetchurl";
 /// The parameter that a route's fetcher gets.
 pub(crate) const URL: &str = "url";
 
-/// Attributes that change what is downloaded or what becomes of it: of nixpkgs' `fetchurl`, and the last two
-/// of Nix's own.
-const ALTERING: [&str; 8] = [
+/// Attributes that change what is downloaded or what becomes of it: of nixpkgs' `fetchurl` (whose earlier
+/// releases hand on `netrcPhase` as `postHook` alone), and the last two of Nix's own.
+const ALTERING: [&str; 9] = [
     "postFetch",
     "curlOpts",
     "curlOptsList",
     "netrcPhase",
+    "postHook",
     "showURLs",
     "downloadToTemp",
     "executable",

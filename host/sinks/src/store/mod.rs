@@ -122,21 +122,17 @@ impl Store {
             .map(|link| Root::prepare(link, target.as_ref()))
             .transpose()
             .map_err(failed)?;
-        let spare = self.spare.as_ref().and_then(Spare::take);
-        let (place, mut connection) = match spare {
-            Some(spare) => spare,
-            None => self.connect().map_err(failed)?,
-        };
-        connection.begin_adding(incoming).map_err(failed)?;
-        Ok(Box::new(Upload {
-            label,
-            connection,
-            place,
-            root,
-            mode: incoming.mode,
-            written: 0,
-            spare: self.spare.clone(),
-        }))
+        Ok(Box::new(
+            Upload::open(self, incoming, root).map_err(failed)?,
+        ))
+    }
+
+    /// A connection that has done what it was for, or another one.
+    fn spare_or_new(&self) -> Result<(Place, Connection), StoreError> {
+        match self.spare.as_ref().and_then(Spare::take) {
+            Some(spare) => Ok(spare),
+            None => self.connect(),
+        }
     }
 
     /// Where its files lie, for reading them. May block, and creates nothing.

@@ -7,7 +7,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use fetchhost_formats::FixedOutput;
 
@@ -16,6 +17,10 @@ use super::gc_root::Root;
 use super::{Place, Store};
 use crate::destination::Destination;
 use crate::error::SinkError;
+
+/// About what a new connection costs where it is a process of its own. Whoever waits this long for another's
+/// waits for a server or a large output, and gets one of his own.
+const COST: Duration = Duration::from_millis(25);
 
 /// One store, for many outputs. While it lives, Nix's garbage collector keeps off those that were
 /// [held](Self::hold).
@@ -96,18 +101,43 @@ impl fmt::Debug for StoreSession {
 
 /// Connections that have done what they were for.
 #[derive(Clone, Default)]
-pub struct Spare(Arc<Mutex<Vec<(Place, Connection)>>>);
+pub struct Spare(Arc<Pool>);
+
+#[derive(Default)]
+struct Pool {
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<(Place, Connection)>,
+    /// Whether one was ever given out, that may come back.
+    is_used: bool,
+}
 
 impl Spare {
+    /// One that is idle, or is so within the time that a new one would cost; `None` when it should be a new
+    /// one.
     pub(super) fn take(&self) -> Option<(Place, Connection)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        let state = self.0.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.is_used {
+            let has_none = |state: &mut State| state.idle.is_empty();
+            let waited = self.0.returned.wait_timeout_while(state, COST, has_none);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_used = true;
+        state.idle.pop()
     }
 
     /// Keeps a connection that waits for its next operation.
     pub(super) fn put(&self, place: Place, mut connection: Connection) {
         connection.rest();
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.push((place, connection));
+        let state = self.0.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.idle.push((place, connection));
+        self.0.returned.notify_one();
     }
 }
 
