@@ -244,6 +244,9 @@ pub(crate) struct ServeArgs {
     pub(crate) idle_exit: Option<std::time::Duration>,
 }
 
+/// How many outputs `realise` fetches at once: as many as Nix has connections (`http-connections`).
+const DEFAULT_JOBS: u16 = 25;
+
 /// Nothing here may grant anything: derivations choose what is fetched.
 #[derive(Debug, Args)]
 pub(crate) struct RealiseArgs {
@@ -257,7 +260,7 @@ pub(crate) struct RealiseArgs {
     #[arg(long, value_name = "ATTR", requires = "file")]
     pub(crate) attr: Vec<String>,
     /// How many outputs are fetched at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
     /// Keep the outputs from being collected as garbage, by links to them: PATH, PATH-2, PATH-3, …
     #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]

@@ -129,8 +129,9 @@ impl Store {
 
     /// A connection that has done what it was for, or another one.
     fn spare_or_new(&self) -> Result<(Place, Connection), StoreError> {
-        match self.spare.as_ref().and_then(Spare::take) {
-            Some(spare) => Ok(spare),
+        match self.spare.as_ref().map(Spare::take) {
+            Some(Ok(idle)) => Ok(idle),
+            Some(Err(_growing)) => self.connect(),
             None => self.connect(),
         }
     }

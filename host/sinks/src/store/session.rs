@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fetchhost_formats::FixedOutput;
@@ -112,32 +112,53 @@ struct Pool {
 #[derive(Default)]
 struct State {
     idle: Vec<(Place, Connection)>,
-    /// Whether one was ever given out, that may come back.
+    /// Whether one was ever asked for, that may come back.
     is_used: bool,
+    /// Whether somebody makes a new one.
+    is_growing: bool,
 }
 
 impl Spare {
-    /// One that is idle, or is so within the time that a new one would cost; `None` when it should be a new
-    /// one.
-    pub(super) fn take(&self) -> Option<(Place, Connection)> {
-        let state = self.0.state.lock();
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        if state.is_used {
-            let has_none = |state: &mut State| state.idle.is_empty();
-            let waited = self.0.returned.wait_timeout_while(state, COST, has_none);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    /// One that is idle, or is so soon; else the leave to make a new one. One is made at a time: what comes
+    /// all at once is done with before a process for each could have started.
+    pub(super) fn take(&self) -> Result<(Place, Connection), Growing<'_>> {
+        let mut state = self.lock();
+        loop {
+            if state.is_used {
+                let has_none = |state: &mut State| state.idle.is_empty();
+                let waited = self.0.returned.wait_timeout_while(state, COST, has_none);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+            state.is_used = true;
+            if let Some(idle) = state.idle.pop() {
+                return Ok(idle);
+            }
+            if !state.is_growing {
+                state.is_growing = true;
+                return Err(Growing(self));
+            }
         }
-        state.is_used = true;
-        state.idle.pop()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.0.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a connection that waits for its next operation.
     pub(super) fn put(&self, place: Place, mut connection: Connection) {
         connection.rest();
-        let state = self.0.state.lock();
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        state.idle.push((place, connection));
+        self.lock().idle.push((place, connection));
         self.0.returned.notify_one();
+    }
+}
+
+/// The leave to make a new connection. Others get it when this is dropped.
+pub(super) struct Growing<'a>(&'a Spare);
+
+impl Drop for Growing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_growing = false;
     }
 }
 
