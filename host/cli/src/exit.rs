@@ -75,3 +75,27 @@ impl From<Category> for ExitStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ExitStatus::{
+        Denied, FetchFailed, HashMismatch, Module, Signal, Sink, Success, Usage,
+    };
+
+    #[test]
+    fn of_several_results_the_documented_one_is_told() {
+        let mut all = [
+            Success,
+            FetchFailed,
+            Usage,
+            Denied,
+            HashMismatch,
+            Module,
+            Sink,
+            Signal(2),
+        ];
+        all.sort_by_key(|status| status.rank());
+        let codes = all.map(|status| status.code());
+        assert_eq!(codes, [130, 5, 4, 3, 6, 2, 1, 0]);
+    }
+}

@@ -136,18 +136,21 @@ impl Fetches<'_> {
         job.observer = Arc::clone(&watching) as Arc<dyn fetchhost_pipeline::Observer>;
         job.destinations = vec![self.session.destination(root)];
         let mut run = std::pin::pin!(unattended::carry_out(job, &selected));
+        let stop = async {
+            match stopped.wait_for(Option::is_some).await {
+                Ok(stop) => *stop,
+                Err(_) => std::future::pending().await,
+            }
+        };
         let Ended { done, result, .. } = tokio::select! {
             ended = &mut run => ended,
-            Ok(stop) = stopped.wait_for(Option::is_some) => {
-                let stop = *stop;
-                match stop.filter(|_| !watching.is_committing()) {
-                    Some(stop) => {
-                        watching.finish();
-                        return Status::Failed(Box::new(Failure::stopped(stop)));
-                    }
-                    None => run.await,
+            stop = stop => match stop.filter(|_| !watching.is_committing()) {
+                Some(stop) => {
+                    watching.finish();
+                    return Status::Failed(Box::new(Failure::stopped(stop)));
                 }
-            }
+                None => run.await,
+            },
         };
         watching.finish();
         let result = result.map(|(outcome, report)| {
