@@ -1,10 +1,14 @@
-//! The server of the benchmarks: prints its URL, and serves until its standard input closes.
+//! The servers of the benchmarks: prints their URLs, and serves until its standard input closes.
 
 #![expect(clippy::print_stdout, reason = "the URL is the result")]
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use fetchhost_standin::{Config, Content, Job, Project, Standin};
+
+/// How far away the second server is.
+const LATENCY: Duration = Duration::from_millis(50);
 
 fn main() -> std::io::Result<()> {
     let length = std::env::args()
@@ -24,7 +28,13 @@ fn main() -> std::io::Result<()> {
         }],
     });
     let standin = Standin::start(config)?;
-    println!("{} {}", standin.url(), standin.storage_origin());
+    let far = Standin::start(Config::new("glpat-bench").latency(LATENCY))?;
+    println!(
+        "{} {} {}",
+        standin.url(),
+        standin.storage_origin(),
+        far.url()
+    );
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! All files lie on tmpfs, so that no disk is measured; the server, the host and what it is
 //! compared with are release builds, and what is compared runs in turn, in one run.
 
+mod realise;
 mod rows;
 mod setup;
 
@@ -18,6 +19,7 @@ const ROWS: &[(&str, Row)] = &[
     ("small", rows::small),
     ("overhead", rows::overhead),
     ("tree", rows::tree),
+    ("realise", realise::realise),
     ("instantiate", rows::instantiate),
     ("memory", rows::memory),
     ("size", rows::size),

@@ -71,6 +71,9 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Let builds of the Nix daemon have what a lock file names, through the gateway
     Approve(ApproveArgs),
+    /// Fetch what derivations will need into the Nix store, all at once, ahead of the build
+    #[command(after_help = REALISE_HELP)]
+    Realise(RealiseArgs),
     /// Look at fetchers and the modules that offer them
     #[command(subcommand)]
     Fetcher(FetcherCommand),
@@ -135,6 +138,11 @@ In fetches.toml stands, for each fetch:
   [fetch.app]
   fetcher = \"gitlab-artifact\"
   params  = { project = \"group/app\", ref = \"main\", job = \"build\", path = \"app\" }";
+/// What `realise` says at the end of its help.
+const REALISE_HELP: &str = "\
+Grants come from the configuration only: `nix-fetchhost grant add` makes one, and `[[route]]` there
+names ordinary downloads to take over. Without --gc-root, build at once: when this command ends,
+nothing keeps what it added from the garbage collector.";
 
 /// The heading of our own flags; a fetcher's parameters come before them.
 const FETCH_HEADING: &str = "Fetch options";
@@ -282,6 +290,35 @@ pub(crate) struct ApproveArgs {
     /// List what is approved
     #[arg(long, conflicts_with = "files")]
     pub(crate) list: bool,
+}
+
+/// How many outputs `realise` fetches at once: as many as Nix has connections (`http-connections`).
+const DEFAULT_JOBS: u16 = 25;
+
+/// Nothing here may grant anything: derivations choose what is fetched.
+#[derive(Debug, Args)]
+pub(crate) struct RealiseArgs {
+    /// Derivations: store paths that end in .drv, or links to them
+    #[arg(value_name = "DRV", required_unless_present = "file")]
+    pub(crate) drvs: Vec<String>,
+    /// Also the derivations that this file evaluates to, by nix-instantiate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Only this attribute of the file; repeatable
+    #[arg(long, value_name = "ATTR", requires = "file")]
+    pub(crate) attr: Vec<String>,
+    /// How many outputs are fetched at once
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_JOBS, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// Keep the outputs from being collected as garbage, by links to them: PATH, PATH-2, PATH-3, …
+    #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
+    pub(crate) gc_root: Option<PathBuf>,
+    /// Say what would be fetched and from where, and contact nobody
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

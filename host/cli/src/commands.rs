@@ -14,5 +14,6 @@ pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod prefetch;
+pub(crate) mod realise;
 pub(crate) mod run;
 pub(crate) mod serve;

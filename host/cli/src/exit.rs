@@ -55,6 +55,22 @@ impl ExitStatus {
     }
 }
 
+impl ExitStatus {
+    /// Which of several results is told: the one of the least rank.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self::Signal(_) => 0,
+            Self::Module => 1,
+            Self::HashMismatch => 2,
+            Self::Denied => 3,
+            Self::Sink => 4,
+            Self::Usage => 5,
+            Self::FetchFailed => 6,
+            Self::Success => 7,
+        }
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status.code())
@@ -71,5 +87,29 @@ impl From<Category> for ExitStatus {
             Category::Module => Self::Module,
             Category::Sink => Self::Sink,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExitStatus::{
+        Denied, FetchFailed, HashMismatch, Module, Signal, Sink, Success, Usage,
+    };
+
+    #[test]
+    fn of_several_results_the_documented_one_is_told() {
+        let mut all = [
+            Success,
+            FetchFailed,
+            Usage,
+            Denied,
+            HashMismatch,
+            Module,
+            Sink,
+            Signal(2),
+        ];
+        all.sort_by_key(|status| status.rank());
+        let codes = all.map(|status| status.code());
+        assert_eq!(codes, [130, 5, 4, 3, 6, 2, 1, 0]);
     }
 }

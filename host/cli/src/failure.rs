@@ -4,6 +4,7 @@ use fetchhost_engine::ModuleError;
 use fetchhost_policy::{ConfigError, PolicyError};
 
 use crate::exit::ExitStatus;
+use crate::realise::report::RealiseReport;
 use crate::report::ResultReport;
 use crate::signals::Stop;
 
@@ -20,6 +21,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// What was done all the same, when one of several destinations failed.
     pub(crate) report: Option<Box<ResultReport>>,
+    /// What was done all the same, when some of many outputs failed.
+    pub(crate) realised: Option<Box<RealiseReport>>,
     /// The record of the run, where one was kept.
     pub(crate) ticket: Option<String>,
 }
@@ -33,6 +36,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             report: None,
+            realised: None,
             ticket: None,
         }
     }
@@ -51,6 +55,7 @@ impl Failure {
             message: format!("stopped by {}; nothing was emitted", stop.name),
             hint: None,
             report: None,
+            realised: None,
             ticket: None,
         }
     }
@@ -103,6 +108,7 @@ impl From<fetchhost_pipeline::Error> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            realised: None,
             ticket: None,
         }
     }
@@ -116,6 +122,7 @@ impl From<ConfigError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            realised: None,
             ticket: None,
         }
     }
@@ -129,6 +136,7 @@ impl From<PolicyError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            realised: None,
             ticket: None,
         }
     }
@@ -146,6 +154,7 @@ impl From<ModuleError> for Failure {
             message: with_causes(&error),
             hint: error.hint(),
             report: None,
+            realised: None,
             ticket: None,
         }
     }

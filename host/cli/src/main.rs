@@ -23,12 +23,14 @@ mod params;
 mod printer;
 mod progress;
 mod provenance;
+mod realise;
 mod report;
 mod serving;
 mod settings;
 mod signals;
 mod trace;
 mod typed;
+mod unattended;
 mod wishes;
 
 use std::ffi::OsString;
@@ -175,6 +177,7 @@ async fn dispatch(
         }
         Command::Exec(args) => commands::exec::exec(context, args).await,
         Command::Serve(args) => commands::serve::serve(context, args).await,
+        Command::Realise(args) => commands::realise::realise(context, args).await,
         Command::Fetcher(FetcherCommand::List { .. }) => {
             commands::fetcher::list::list(context).await
         }
@@ -233,6 +236,7 @@ fn printer(cli: &Cli) -> Printer {
     let json = match &cli.command {
         Command::Run(args) => args.fetch.json,
         Command::Prefetch(args) => args.fetch.json,
+        Command::Realise(args) => args.json,
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }

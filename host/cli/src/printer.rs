@@ -81,6 +81,15 @@ impl Printer {
         }
     }
 
+    /// A failure that does not end the command, which goes on with other things.
+    pub(crate) fn error(self, text: &str) {
+        self.say(
+            Level::Error,
+            &format!("error: {text}"),
+            format_args!("{ERROR}error{ERROR:#}: {text}"),
+        );
+    }
+
     /// A line that is internal-json already.
     pub(crate) fn activity(self, line: &str) {
         if self.verbosity >= Verbosity::Default {

@@ -7,6 +7,7 @@ use fetchhost_pipeline::{Outcome, SinkStatus};
 use fetchhost_transport::Contact;
 
 use crate::failure::Failure;
+use crate::realise::report::RealiseReport;
 
 /// The version of every object below. It grows only when a member changes its meaning or goes away.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -267,12 +268,14 @@ pub(crate) struct ErrorReport {
     error: ErrorDetail,
     /// What was done all the same: given when one of several destinations failed.
     result: Option<ResultReport>,
+    /// What was done all the same: given when some of the outputs of `realise` failed.
+    realised: Option<RealiseReport>,
 }
 
 /// What went wrong.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ErrorDetail {
+pub(crate) struct ErrorDetail {
     /// One word: `usage`, `configuration`, `invalid-module`, `denied`, `hash-mismatch`, `module`, `sink`,
     /// `network`, `upstream`, `not-found`, `unauthorized`, `denied-upstream`, `rate-limited`,
     /// `interrupted`, or one that a module reported. More may come.
@@ -292,13 +295,20 @@ impl ErrorReport {
         Self {
             schema_version: SCHEMA_VERSION,
             result: failure.report.as_deref().cloned(),
-            error: ErrorDetail {
-                kind: failure.kind.to_owned(),
-                exit_code: failure.status.code(),
-                message: failure.message.clone(),
-                hint: failure.hint.clone(),
-                ticket: failure.ticket.clone(),
-            },
+            realised: failure.realised.as_deref().cloned(),
+            error: ErrorDetail::new(failure),
+        }
+    }
+}
+
+impl ErrorDetail {
+    pub(crate) fn new(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind.to_owned(),
+            exit_code: failure.status.code(),
+            message: failure.message.clone(),
+            hint: failure.hint.clone(),
+            ticket: failure.ticket.clone(),
         }
     }
 }

@@ -14,12 +14,14 @@
 //! | hashes | [`HashAlgorithm`], [`struct@Hash`], [`Hasher`] |
 //! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`] |
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
+//! | what is to be built | [`Derivation`] |
 //! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
 //! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`] |
 //! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
 
 mod compression;
 mod content_address;
+mod derivation;
 mod hash;
 mod hasher;
 pub mod nar;
@@ -33,6 +35,7 @@ pub use compression::{Compression, UnknownCompression};
 pub use content_address::{
     ContentAddress, ContentAddressError, FixedOutput, OutputMode, UnknownMode,
 };
+pub use derivation::{Derivation, DerivationError, MAX_DERIVATION_BYTES};
 pub use hash::{Hash, HashAlgorithm, HashError};
 pub use hasher::Hasher;
 pub use narinfo::{NarInfo, NarInfoError, NarUrl, NarUrlError};

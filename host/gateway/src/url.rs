@@ -34,6 +34,8 @@ use serde_json::{Map, Value};
 const PREFIX: &str = "/v1/fetch/start-nix-fetchhost-serve/";
 /// The last segment. It is fixed because Nix decompresses a tree whose URL ends like an archive.
 const SUFFIX: &str = "/content";
+/// What a gateway's address begins with, in expressions: it is on the loopback interface alone.
+const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
 /// The longest path and query, in bytes.
 pub const MAX_LENGTH: usize = 60_000;
 /// The longest name of a fetcher.
@@ -116,6 +118,22 @@ pub enum UrlError {
 }
 
 impl FetchUrl {
+    /// Reads a whole URL; `None` when it is not one of a gateway's at all, by address and path.
+    ///
+    /// # Errors
+    ///
+    /// As [`FetchUrl::parse`].
+    #[must_use]
+    pub fn of_gateway(url: &str) -> Option<Result<Self, UrlError>> {
+        let after_host = LOOPBACK.iter().find_map(|host| url.strip_prefix(host))?;
+        let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let path = after_host.find('/').map(|slash| after_host.split_at(slash));
+        let (_, path) = path.filter(|(before, _)| {
+            before.is_empty() || before.strip_prefix(':').is_some_and(port)
+        })?;
+        path.starts_with(PREFIX).then(|| Self::parse(path))
+    }
+
     /// Reads the path and query of a URL.
     ///
     /// # Errors

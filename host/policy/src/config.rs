@@ -29,13 +29,17 @@ mod limits;
 mod merge;
 mod proxy;
 mod reader;
+mod route;
 mod show;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::limits::{Limit, Limits};
-use crate::{ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Provenance, Proxies};
+use crate::{
+    ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Provenance, Proxies, Route,
+    RoutedUrl,
+};
 
 pub use error::ConfigError;
 pub use gateway::{DaemonPeers, GatewayConfig};
@@ -44,7 +48,7 @@ pub(crate) use show::{credential_toml, grant_toml};
 use reader::{Source, Table};
 
 /// Keys at the top of the file.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "allow-metadata",
     "argv-consent",
     "credential",
@@ -54,11 +58,12 @@ const KNOWN: [&str; 9] = [
     "limits",
     "locked",
     "proxy",
+    "route",
 ];
 
 /// Keys of later versions there.
-const LATER: [&str; 9] = [
-    "aws", "cache", "domain", "fetcher", "key", "memo", "realise", "sink", "trust",
+const LATER: [&str; 8] = [
+    "aws", "cache", "domain", "fetcher", "key", "memo", "sink", "trust",
 ];
 
 /// What one file says, or two of them merged.
@@ -75,6 +80,8 @@ pub struct Config {
     pub allow_metadata: bool,
     /// `[[deny]]`, which only the administrator writes.
     pub deny: Vec<Deny>,
+    /// `[[route]]`, in the order of the file, the administrator's first.
+    pub routes: Vec<Route>,
     /// `[gateway]`
     pub gateway: GatewayConfig,
     /// `locked`, and where it was written.
@@ -137,7 +144,11 @@ impl Config {
         for grant in table.array_of_tables("grant")? {
             config.grants.push(grant::read(&grant)?);
         }
+        for route in table.array_of_tables("route")? {
+            config.routes.push(route::read(&route)?);
+        }
         merge::refuse_ties(&config.grants)?;
+        route::refuse_ties(&config.routes)?;
         Ok(config)
     }
 
@@ -169,6 +180,7 @@ impl Config {
             of("grant", &grant::KEYS),
             of("limits", &limits),
             of("proxy", &proxy::KEYS),
+            of("route", &route::KEYS),
         ]
         .into_iter()
         .flatten()
@@ -208,6 +220,12 @@ impl Config {
     #[must_use]
     pub fn proxies(&self) -> Option<&Proxies> {
         self.proxies.as_ref().map(|(proxies, _)| proxies)
+    }
+
+    /// The first route for `url`, if there is one.
+    #[must_use]
+    pub fn route_of(&self, url: &RoutedUrl) -> Option<&Route> {
+        self.routes.iter().find(|route| route.url.matches(url))
     }
 
     /// Where the credential called `name` was written.

@@ -37,4 +37,6 @@ pub use file_cache::{FileCache, FileCacheError};
 pub use held::{Held, Kept};
 pub use reading::Archive;
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
-pub use store::{Reached, Step, Store, StoreError, StoreUrl, StoreUrlError};
+pub use store::{
+    Place, Reached, Spare, Step, Store, StoreError, StoreSession, StoreUrl, StoreUrlError,
+};

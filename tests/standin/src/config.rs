@@ -59,6 +59,8 @@ pub struct Config {
     pub relative_root: String,
     /// Files served to everybody on the API origin, by path, such as `/public/file`.
     pub public_files: BTreeMap<String, Content>,
+    /// How long each answer is held back, as if the server were far away.
+    pub latency: Duration,
 }
 
 impl Config {
@@ -73,6 +75,7 @@ impl Config {
             presigned_for: Duration::from_secs(300),
             relative_root: String::new(),
             public_files: BTreeMap::new(),
+            latency: Duration::ZERO,
         }
         .token(token, Access::Developer)
     }
@@ -125,6 +128,13 @@ impl Config {
     #[must_use]
     pub fn public_file(mut self, path: impl Into<String>, content: impl Into<Content>) -> Self {
         self.public_files.insert(path.into(), content.into());
+        self
+    }
+
+    /// Holds each answer back, as if the server were far away.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
         self
     }
 

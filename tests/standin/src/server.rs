@@ -160,6 +160,9 @@ async fn handle(
         query: query.map(str::to_owned),
         headers: headers_of(&head.headers),
     });
+    if !shared.config.latency.is_zero() {
+        tokio::time::sleep(shared.config.latency).await;
+    }
 
     let fault = fault::next(&mut lock(&shared.script), side, path);
     if fault == Some(Fault::Silence) {

@@ -254,7 +254,7 @@ fn with_nix<'a, 'b>(setup: &Setup, all: &'b [Competitor<'a>]) -> &'b [Competitor
 }
 
 /// Removes a folder, read-only store paths and all.
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     let mut pending = vec![folder.to_path_buf()];
     while let Some(folder) = pending.pop() {
         let mut permissions = fs::metadata(&folder)?.permissions();

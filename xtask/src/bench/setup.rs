@@ -23,6 +23,8 @@ pub(super) struct Setup {
     pub(super) api: String,
     /// Where the API redirects to.
     pub(super) storage: String,
+    /// A server whose answers take a while.
+    pub(super) far: String,
     /// Whether Nix is installed.
     pub(super) has_nix: bool,
     server: Child,
@@ -52,16 +54,16 @@ impl Setup {
         let mut line = String::new();
         let output = server.stdout.take().context("the server has no output")?;
         BufReader::new(output).read_line(&mut line)?;
-        let (api, storage) = line
-            .trim()
-            .split_once(' ')
-            .context("the server did not start")?;
+        let mut urls = line.split_whitespace().map(str::to_owned);
+        let mut url = || urls.next().context("the server did not start");
+        let (api, storage, far) = (url()?, url()?, url()?);
         let setup = Self {
             host: binaries.join("nix-fetchhost"),
             baseline: binaries.join("examples/baseline"),
             instantiate: binaries.join("examples/instantiate"),
-            api: api.to_owned(),
-            storage: storage.to_owned(),
+            api,
+            storage,
+            far,
             has_nix: Command::new("nix-prefetch-url")
                 .arg("--version")
                 .output()

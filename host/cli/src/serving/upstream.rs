@@ -11,10 +11,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use url::Url;
 
-use super::denied;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 use crate::printer::Printer;
+use crate::unattended::denied;
 
 /// The fetcher that messages speak of.
 const NAME: &str = "substituter";

@@ -36,6 +36,36 @@ fn a_url_is_read_and_printed_the_same() {
 }
 
 #[test]
+fn a_url_of_a_gateway_is_told_by_its_address_and_path() {
+    for address in ["127.0.0.1", "127.0.0.1:8459", "[::1]:1", "localhost:8459"] {
+        let url = FetchUrl::of_gateway(&format!("http://{address}{RIGHT}"));
+        assert_eq!(url, Some(FetchUrl::parse(RIGHT)), "{address}");
+    }
+    let broken = RIGHT.replace("mode=flat", "mode=tar");
+    assert!(matches!(
+        FetchUrl::of_gateway(&format!("http://127.0.0.1:1{broken}")),
+        Some(Err(_))
+    ));
+    for other in [
+        "https://127.0.0.1:8459",
+        "http://127.0.0.1.example",
+        "http://127.0.0.1@evil.example",
+        "http://127.0.0.1:8459@evil.example",
+        "http://127.0.0.2:8459",
+        "http://gitlab.example",
+        "",
+    ] {
+        assert_eq!(
+            FetchUrl::of_gateway(&format!("{other}{RIGHT}")),
+            None,
+            "{other}"
+        );
+    }
+    assert_eq!(FetchUrl::of_gateway("http://127.0.0.1:8459/v1/other"), None);
+    assert_eq!(FetchUrl::of_gateway("http://127.0.0.1:8459"), None);
+}
+
+#[test]
 fn bytes_from_0x80_on_may_stand_raw_and_mean_the_same() {
     let encoded = RIGHT.replace("a.example%2Fa", "a.example%2F%C3%BC");
     let raw = RIGHT.replace("a.example%2Fa", "a.example%2Fü");

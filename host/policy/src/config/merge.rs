@@ -30,6 +30,7 @@ pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> 
     }
     merged.gateway = merged.gateway.merge(user.gateway);
     merged.grants.extend(user.grants);
+    merged.routes.extend(user.routes);
     merged.allow_metadata |= user.allow_metadata;
     for (limit, value) in user.limits {
         merged
@@ -82,6 +83,7 @@ fn refuse_administration(user: &Config) -> Result<(), ConfigError> {
 /// not exist or do not fit.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     refuse_ties(&config.grants)?;
+    super::route::refuse_ties(&config.routes)?;
     config
         .grants
         .iter()

@@ -45,6 +45,7 @@ impl Config {
         sections.extend(self.credentials.values().map(credential_toml));
         sections.extend(self.certificates.values().map(super::certificate::toml));
         sections.extend(self.grants.iter().map(grant_toml));
+        sections.extend(self.routes.iter().map(super::route::toml));
         sections.join("\n")
     }
 }

@@ -9,6 +9,7 @@
 //! lookup  ── AddTempRoot, then QueryPathInfo; the connection is kept as long as what was found matters
 //! open    ── AddTempRoot, if the path is known; AddToStore begins
 //! write   ── its bytes but for an archive's end, in frames, on the one pass
+//! session ── one connection looks up and protects many outputs; those that add one are used again
 //! commit  ── that end, and the frame that ends it all; compare what Nix reports; the GC root, if one is wanted
 //! ```
 
@@ -18,6 +19,7 @@ mod error;
 mod gc_root;
 mod protected;
 mod reach;
+mod session;
 mod upload;
 mod url;
 
@@ -29,6 +31,7 @@ use fetchhost_policy::printable;
 
 pub use error::{Step, StoreError};
 pub use reach::Reached;
+pub use session::{Spare, StoreSession};
 pub use url::{StoreUrl, StoreUrlError};
 
 pub(crate) use self::daemon::Connection;
@@ -53,6 +56,8 @@ pub struct Store {
     pub gc_root: Option<PathBuf>,
     /// How long Nix may do nothing before that is an error.
     pub patience: Duration,
+    /// Connections to use again, and where they go afterwards; only a [`StoreSession`] has them.
+    pub spare: Option<Spare>,
 }
 
 impl Store {
@@ -63,6 +68,7 @@ impl Store {
             url,
             gc_root: None,
             patience: PATIENCE,
+            spare: None,
         }
     }
 
@@ -118,31 +124,52 @@ impl Store {
             .map(|link| Root::prepare(link, target.as_ref()))
             .transpose()
             .map_err(failed)?;
-        let (place, mut connection) = self.connect().map_err(failed)?;
-        connection.begin_adding(incoming).map_err(failed)?;
-        Ok(Box::new(Upload {
-            label,
-            connection,
-            place,
-            root,
-            mode: incoming.mode,
-            written: 0,
-        }))
+        Ok(Box::new(
+            Upload::open(self, incoming, root).map_err(failed)?,
+        ))
+    }
+
+    /// A connection that has done what it was for, or another one.
+    fn spare_or_new(&self) -> Result<(Place, Connection), StoreError> {
+        match self.spare.as_ref().map(Spare::take) {
+            Some(Ok(idle)) => Ok(idle),
+            Some(Err(_growing)) => self.connect(),
+            None => self.connect(),
+        }
+    }
+
+    /// Where its files lie, for reading them. May block, and creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the environment names a store that is not on this machine.
+    pub fn place(&self) -> Result<Place, SinkError> {
+        let environment = Environment::read().map_err(SinkError::of_store(&self.label()))?;
+        let url = self.without_choice(&environment);
+        Ok(Place {
+            root: url.root().map(Path::to_owned),
+        })
+    }
+
+    /// Which store it is, where `auto` leaves the choice to what is there.
+    fn without_choice(&self, environment: &Environment) -> StoreUrl {
+        let url = match &self.url {
+            StoreUrl::Auto => &environment.remote,
+            url => url,
+        };
+        match url {
+            StoreUrl::Auto if Connection::is_offered(&environment.socket) => {
+                StoreUrl::Daemon { root: None }
+            }
+            StoreUrl::Auto => environment.without_daemon(),
+            url => url.clone(),
+        }
     }
 
     /// Whether there is no store yet. Nix would create it in order to look it up.
     fn is_missing(&self) -> Result<bool, StoreError> {
         let environment = Environment::read()?;
-        let url = match &self.url {
-            StoreUrl::Auto => &environment.remote,
-            url => url,
-        };
-        let local = match url {
-            StoreUrl::Auto if Connection::is_offered(&environment.socket) => return Ok(false),
-            StoreUrl::Auto => environment.without_daemon(),
-            url => url.clone(),
-        };
-        let StoreUrl::Local { root } = local else {
+        let StoreUrl::Local { root } = self.without_choice(&environment) else {
             return Ok(false);
         };
         let database = environment.database(root.as_deref());
@@ -189,13 +216,15 @@ impl Store {
 }
 
 /// Where the files of a store lie.
-struct Place {
+#[derive(Clone, Debug)]
+pub struct Place {
     root: Option<PathBuf>,
 }
 
 impl Place {
     /// Where those of `path` lie.
-    fn physical(&self, path: &StorePath) -> PathBuf {
+    #[must_use]
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
         let logical = path.to_string();
         match &self.root {
             Some(root) => root.join(logical.trim_start_matches('/')),

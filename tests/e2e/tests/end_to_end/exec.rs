@@ -1,6 +1,6 @@
 //! `exec`, by itself and as real Nix runs it while it evaluates.
 
-mod daemon;
+pub(crate) mod daemon;
 
 use std::fs;
 use std::path::Path;

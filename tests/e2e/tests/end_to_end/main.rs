@@ -16,6 +16,7 @@ mod memory;
 mod namespace;
 mod output;
 mod real_nix;
+mod realise;
 mod record;
 mod refusals;
 mod repetition;

@@ -26,8 +26,8 @@ use super::wire::{MAX_TEXT, Reader, Stop};
 /// more while it takes nothing is not Nix.
 const MAX_WAITING: usize = 4 * MAX_TEXT;
 
-/// What is taken from the other side in all, in bytes. Its answers are short; this is room for a
-/// great deal of log.
+/// What is taken from the other side for one operation, in bytes. Its answers are short; this is room
+/// for a great deal of log.
 const MAX_RECEIVED: u64 = 64 * 1024 * 1024;
 
 /// How much is asked for in one read, in bytes.
@@ -84,7 +84,7 @@ pub(super) struct Channel {
     ahead: usize,
     /// Whether the last byte stays in the socket.
     holding: bool,
-    /// Bytes received so far.
+    /// Bytes received since it [rested](Channel::rest).
     received: u64,
     /// How long the other side may do nothing while we wait for it.
     patience: Duration,
@@ -112,6 +112,11 @@ impl Channel {
     /// From now on, a connection may end.
     pub(super) fn let_go(&mut self) {
         self.holding = false;
+    }
+
+    /// Begins to count what is received anew.
+    pub(super) fn rest(&mut self) {
+        self.received = 0;
     }
 
     /// Writes all of `slices`, in order and without gathering them.

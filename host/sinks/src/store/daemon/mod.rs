@@ -120,6 +120,13 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Nothing is going on: what was received so far counts against no bound of what comes.
+    pub(super) fn rest(&mut self) {
+        self.channel.rest();
+        self.last = None;
+        self.fed = 0;
+    }
+
     /// Sends `message`.
     fn send(&mut self, step: Step, message: &Message) -> Result<(), StoreError> {
         self.send_slices(step, [message.as_slice()])

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fetchhost_formats::StorePath;
-use fetchhost_sinks::{Destination, Store};
+use fetchhost_sinks::{Destination, Store, StoreSession};
 use tempfile::TempDir;
 
-use crate::common::{NAR, stage, tree, verified};
+use crate::common::{NAR, flat, publish, stage, tree, verified};
 
 /// A store in a folder of its own, and the daemon that serves it.
 struct Nix {
@@ -180,4 +180,38 @@ async fn what_was_committed_is_kept_until_all_others_are() {
     settle();
     nix.collect_garbage();
     assert!(!nix.has(verified.store_path()));
+}
+
+#[tokio::test]
+async fn a_session_protects_what_it_holds_whatever_becomes_of_other_connections() {
+    let test = "a_session_protects_what_it_holds_whatever_becomes_of_other_connections";
+    let Some(nix) = Nix::or_skip(test) else {
+        return;
+    };
+    let session = StoreSession::open(nix.store()).unwrap();
+    let first = verified(NAR, tree()).await;
+    let second = verified(NAR, flat("second")).await;
+    for verified in [&first, &second] {
+        assert!(!session.hold(verified.fixed_output()).unwrap());
+    }
+    let destination = session.destination(None);
+    drop(publish(&destination, NAR, tree()).await.unwrap());
+    // The connection that added the first is given up in the middle of something else.
+    let (staged, _) = stage(&destination, NAR, flat("never")).await.unwrap();
+    drop(staged);
+    drop(publish(&destination, NAR, flat("second")).await.unwrap());
+    settle();
+    nix.collect_garbage();
+    for verified in [&first, &second] {
+        assert!(nix.has(verified.store_path()));
+        assert!(session.hold(verified.fixed_output()).unwrap());
+    }
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("result");
+    session.add_root(second.fixed_output(), &link).unwrap();
+    drop((session, destination));
+    settle();
+    nix.collect_garbage();
+    assert!(!nix.has(first.store_path()));
+    assert!(nix.has(second.store_path()));
 }

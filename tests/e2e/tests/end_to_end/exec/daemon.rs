@@ -12,10 +12,10 @@ use serde_json::json;
 use super::{CONTENT, fetch, http_grant, nix, public_file, sri};
 
 /// A daemon for the store, ended with the test.
-struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    fn start(nix: &Nix, config: &str) -> Self {
+    pub(crate) fn start(nix: &Nix, config: &str) -> Self {
         let socket = nix.path("socket");
         let mut command = nix.command("nix-daemon");
         command.env("NIX_DAEMON_SOCKET_PATH", &socket);

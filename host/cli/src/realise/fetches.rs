@@ -1,0 +1,263 @@
+//! The fetches of a plan, side by side.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fetchhost_formats::FixedOutput;
+use fetchhost_pipeline::{Error, Job};
+use fetchhost_policy::describe::FetcherDescription;
+use fetchhost_sinks::{SinkError, StoreSession};
+use futures_util::StreamExt as _;
+use indicatif::HumanBytes;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::decision::{Origin, URL};
+use super::plan::{Planned, gc_root};
+use super::progress::Progress;
+use crate::catalog::Selected;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::fetching::effective_origin;
+use crate::journal::Done;
+use crate::signals::{Stop, Stops};
+use crate::unattended::{self, Ended, Unattended};
+
+/// How one output fared.
+#[derive(Debug)]
+pub(crate) enum Status {
+    /// The store has had it before.
+    Present,
+    /// It would be fetched, from this origin first.
+    Planned(Option<String>),
+    /// The store has it now: its NAR has so many bytes.
+    Fetched(u64),
+    /// The store does not have it, or it has no GC root.
+    Failed(Box<Failure>),
+}
+
+impl Status {
+    /// The failure, if it is one.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// All that the fetches have in common.
+pub(crate) struct Fetches<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) unattended: &'a Unattended,
+    pub(crate) session: Arc<StoreSession>,
+    pub(crate) progress: Arc<Progress>,
+    /// The GC root of the first output.
+    pub(crate) gc_root: Option<&'a Path>,
+    /// What was advised already: hundreds of outputs may lack one grant.
+    pub(crate) hints: Mutex<Vec<String>>,
+}
+
+impl Fetches<'_> {
+    /// Makes each output valid, `jobs` of them at once, and says how each fared. One that fails stops no
+    /// other.
+    ///
+    /// The first signal gives up what is under way, but for what is just becoming visible; the second one
+    /// ends all.
+    pub(crate) async fn run(
+        &self,
+        outputs: &[Planned],
+        present: &[bool],
+        jobs: usize,
+    ) -> Result<(Vec<Status>, Option<Stop>), Failure> {
+        let mut stops = Stops::listen();
+        let (stop, stopped) = watch::channel(None);
+        let fetches = outputs.iter().zip(present).enumerate();
+        let fetches = fetches.map(|(at, (planned, is_present))| {
+            let root = self.gc_root.map(|path| gc_root(path, at));
+            let stopped = stopped.clone();
+            async move {
+                let status = if *is_present {
+                    self.keep(&planned.url.output, root).await
+                } else {
+                    self.fetch(planned, root, stopped).await
+                };
+                (at, status)
+            }
+        });
+        let ended = futures_util::stream::iter(fetches).buffer_unordered(jobs);
+        let mut ended = std::pin::pin!(ended.collect::<Vec<_>>());
+        let first = tokio::select! {
+            ended = &mut ended => return Ok((in_order(ended), None)),
+            stop = stops.next() => stop,
+        };
+        stop.send_replace(Some(first));
+        tokio::select! {
+            ended = &mut ended => Ok((in_order(ended), Some(first))),
+            stop = stops.next() => Err(Failure::stopped_while_committing(stop)),
+        }
+    }
+
+    /// What would be done about an output that is not there: nobody is asked.
+    pub(crate) async fn plan(&self, planned: &Planned) -> Status {
+        match self.prepare(planned).await {
+            Ok((_, _, origin)) => Status::Planned(origin),
+            Err(failure) => self.failed(&planned.url.output, failure),
+        }
+    }
+
+    /// Makes the GC root of what is there.
+    async fn keep(&self, output: &FixedOutput, root: Option<PathBuf>) -> Status {
+        let Some(link) = root else {
+            return Status::Present;
+        };
+        let (session, wanted) = (Arc::clone(&self.session), output.clone());
+        match blocking(move || session.add_root(&wanted, &link)).await {
+            Ok(()) => Status::Present,
+            Err(failure) => self.failed(output, failure),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        planned: &Planned,
+        root: Option<PathBuf>,
+        mut stopped: watch::Receiver<Option<Stop>>,
+    ) -> Status {
+        let output = &planned.url.output;
+        if let Some(stop) = *stopped.borrow() {
+            return Status::Failed(Box::new(Failure::stopped(stop)));
+        }
+        let (selected, mut job) = match self.prepare(planned).await {
+            Ok((selected, job, _)) => (selected, job),
+            Err(failure) => return self.ended(planned, Done::default(), Err(failure)),
+        };
+        let watching = self.progress.watch(output.name.as_str());
+        job.observer = Arc::clone(&watching) as Arc<dyn fetchhost_pipeline::Observer>;
+        job.destinations = vec![self.session.destination(root)];
+        let mut run = std::pin::pin!(unattended::carry_out(job, &selected));
+        let stop = async {
+            match stopped.wait_for(Option::is_some).await {
+                Ok(stop) => *stop,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let Ended { done, result, .. } = tokio::select! {
+            ended = &mut run => ended,
+            stop = stop => match stop.filter(|_| !watching.is_committing()) {
+                Some(stop) => {
+                    watching.finish();
+                    return Status::Failed(Box::new(Failure::stopped(stop)));
+                }
+                None => run.await,
+            },
+        };
+        watching.finish();
+        let result = result.map(|(outcome, report)| {
+            let verified = outcome.verified.as_ref();
+            (verified.map_or(0, |verified| verified.nar_size()), report)
+        });
+        self.ended(planned, done, result)
+    }
+
+    /// The job that makes an output, and the origin that it asks first.
+    async fn prepare(
+        &self,
+        planned: &Planned,
+    ) -> Result<(Arc<Selected>, Job, Option<String>), Failure> {
+        let url = &planned.url;
+        let selected =
+            self.unattended
+                .select(&url.fetcher)
+                .await
+                .map_err(|failure| match &planned.origin {
+                    Origin::Ours => failure,
+                    Origin::Routed(from) => Failure {
+                        message: format!("the route at {from}: {}", failure.message),
+                        ..failure
+                    },
+                })?;
+        let description = selected.description()?;
+        if let Origin::Routed(from) = &planned.origin
+            && !needs_url_alone(description)
+        {
+            return Err(Failure::usage(format!(
+                "the route at {from} names `{}`, which needs other parameters than `{URL}`",
+                url.fetcher
+            ))
+            .with_hint("name `http-file`, or leave `fetcher` out"));
+        }
+        let job = self.unattended.job(url, &selected)?;
+        let origin = effective_origin(description, &url.params)?;
+        let origin = origin.map(|origin| origin.to_string());
+        Ok((selected, job, origin))
+    }
+
+    /// Keeps a record of a fetch that ended, and tells of it.
+    fn ended(
+        &self,
+        planned: &Planned,
+        done: Done,
+        result: Result<(u64, crate::report::ResultReport), Failure>,
+    ) -> Status {
+        let (url, printer) = (&planned.url, self.context.printer);
+        let state = self.context.environment.state.as_ref();
+        let record =
+            |ended| state.map(|state| unattended::record(state, printer, url, done.clone(), ended));
+        match result {
+            Ok((size, report)) => {
+                record(Ok(&report));
+                let path = url.output.store_path();
+                let line = format!("fetched {path}, {}", HumanBytes(size));
+                self.progress.ended(&line);
+                Status::Fetched(size)
+            }
+            Err(failure) => {
+                let mut failure = unattended::escaped(failure);
+                failure.ticket = record(Err(&failure));
+                self.progress.ended(&format!("failed: {}", url.output.name));
+                self.failed(&url.output, failure)
+            }
+        }
+    }
+
+    /// Tells of a failure, with its advice where nobody has been given that yet.
+    fn failed(&self, output: &FixedOutput, failure: Failure) -> Status {
+        let failure = unattended::escaped(failure);
+        let ticket = failure.ticket.as_ref();
+        let ticket = ticket.map_or_else(String::new, |ticket| format!(" (ticket {ticket})"));
+        let mut text = format!("`{}`{ticket}: {}", output.name, failure.message);
+        if let Some(hint) = &failure.hint {
+            let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+            if !hints.contains(hint) {
+                text.push_str(&format!("\n\nhint: {hint}\n"));
+                hints.push(hint.clone());
+            }
+        }
+        self.progress.error(&text);
+        Status::Failed(Box::new(failure))
+    }
+}
+
+/// Whether a fetcher can be run with a URL and nothing else.
+fn needs_url_alone(description: &FetcherDescription) -> bool {
+    let required = description.parameters.get("required");
+    let required = required.and_then(Value::as_array);
+    required.is_some_and(|names| names.len() == 1 && names[0] == URL)
+}
+
+/// What may wait for the store, where it keeps nothing else waiting.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(|error| Error::Sink(error).into()),
+        Err(_) => Err(Error::Thread("the store".to_owned()).into()),
+    }
+}
+
+/// In the order of the plan, whichever ended first.
+fn in_order(mut ended: Vec<(usize, Status)>) -> Vec<Status> {
+    ended.sort_by_key(|(at, _)| *at);
+    ended.into_iter().map(|(_, status)| status).collect()
+}
