@@ -85,7 +85,7 @@ async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<S
     let selected = fetchers.select(&fetch.fetcher).await?;
     let description = selected.description()?;
     let params = params::validate(&description.parameters, fetch.params.clone(), "")?;
-    let origin = effective_origin(description, &params)?;
+    let origin = effective_origin(&selected, &params)?;
     let whom = match &origin {
         Some(origin) => {
             let config = &context.settings.config;

@@ -188,7 +188,7 @@ impl Fetches<'_> {
             .with_hint("name `http-file`, or leave `fetcher` out"));
         }
         let job = self.unattended.job(url, &selected)?;
-        let origin = effective_origin(description, &url.params)?;
+        let origin = effective_origin(&selected, &url.params)?;
         let origin = origin.map(|origin| origin.to_string());
         Ok((selected, job, origin))
     }

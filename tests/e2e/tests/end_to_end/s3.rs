@@ -161,3 +161,69 @@ fn each_refusal_names_its_remedy() {
         .exits(4)
         .says([&sri(CONTENT)]);
 }
+
+#[test]
+fn the_server_that_the_parameters_compose_is_what_is_granted() {
+    let sandbox = with_keys();
+    let explained = |flags: &[&str]| {
+        let line = CommandLine::new(["run", "s3-object", "--key", KEY])
+            .with("--hash", sri(CONTENT))
+            .with("--to", sandbox.out("object"))
+            .with("--credential", "aws=aws")
+            .flag("--dry-run");
+        let line = flags.iter().fold(line, |line, flag| line.flag(flag));
+        sandbox.run(line)
+    };
+    for (flags, origin) in [
+        (
+            &["--bucket", "b"][..],
+            "https://b.s3.us-east-1.amazonaws.com",
+        ),
+        (
+            &["--bucket", "b", "--region", "eu-west-1"],
+            "https://b.s3.eu-west-1.amazonaws.com",
+        ),
+        (
+            &["--bucket", "b.c", "--region", "eu-west-1"],
+            "https://s3.eu-west-1.amazonaws.com",
+        ),
+        (
+            &[
+                "--bucket",
+                "b",
+                "--endpoint",
+                "https://minio.lan:9000",
+                "--addressing-style",
+                "virtual",
+            ],
+            "https://b.minio.lan:9000",
+        ),
+    ] {
+        let told = explained(flags).exits(0).stdout;
+        let line = told.lines().find(|line| line.contains(origin));
+        assert!(
+            line.is_some() && told.contains("credential"),
+            "{origin}: {told}"
+        );
+    }
+    explained(&[
+        "--bucket",
+        "evil.example/x?",
+        "--addressing-style",
+        "virtual",
+    ])
+    .exits(2)
+    .says(["name no server"]);
+
+    // Of what is not typed, nothing is granted.
+    let params = sandbox.path("params.json");
+    fs::write(&params, r#"{ "bucket": "b" }"#).unwrap();
+    explained(&[
+        "--params",
+        params.to_str().unwrap(),
+        "--region",
+        "eu-west-1",
+    ])
+    .exits(2)
+    .says(["--credential"]);
+}
