@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Look at what modules are granted, and change it
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Make keys that sign what goes into a binary cache, in Nix's format
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
     Demo(DemoArgs),
     /// List the latest runs, or show one by its ticket
@@ -433,6 +436,22 @@ pub(crate) enum GrantCommand {
         /// As if this had been given to `run`, with the origin typed
         #[arg(long, value_name = "SLOT=SOURCE")]
         credential: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new secret key into a file for you alone, and print the public key
+    Generate {
+        /// What signatures call the key, for instance cache.example.com-1
+        name: String,
+        /// The new file
+        file: PathBuf,
+    },
+    /// Print the public key of a secret one, as trusted-public-keys wants it
+    Public {
+        /// The secret key's file, or - for stdin
+        file: PathBuf,
     },
 }
 

@@ -41,8 +41,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::{
-    Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, LogFormat,
-    PrefetchArgs, RunArgs,
+    Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, KeyCommand,
+    LogFormat, PrefetchArgs, RunArgs,
 };
 use crate::catalog::Selected;
 use crate::context::Context;
@@ -212,6 +212,10 @@ async fn dispatch(
             allow,
             credential,
         }) => commands::grant::explain::explain(context, fetcher, origin, allow, credential).await,
+        Command::Key(KeyCommand::Generate { name, file }) => {
+            commands::key::generate(context, name, file)
+        }
+        Command::Key(KeyCommand::Public { file }) => commands::key::public(context, file),
         Command::Lock(args) => commands::lock::lock(context, args).await,
         Command::Approve(args) => commands::approve::approve(context, args).await,
         Command::Log { ticket } => commands::log::log(context, ticket.as_deref()),
