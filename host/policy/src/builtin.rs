@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::describe::FetcherDescription;
+use crate::s3::S3Place;
 use crate::{ModuleId, Origin, OriginError};
 
 /// Redirects of GitLab.com's own artifact storage. Other instances redirect
@@ -62,47 +63,14 @@ pub fn composed_origin(
     let is_s3 = matches!(module, ModuleId::Builtin(name) if name == "s3");
     let text = |name: &str| params.get(name).and_then(Value::as_str);
     is_s3.then(|| {
-        s3_origin(
-            text("bucket").unwrap_or_default(),
-            text("endpoint"),
-            text("region"),
-            text("addressing-style"),
-        )
+        let server = S3Place {
+            bucket: text("bucket").unwrap_or_default(),
+            endpoint: text("endpoint"),
+            region: text("region"),
+            style: text("addressing-style"),
+        };
+        server.origin()
     })
-}
-
-/// As the module itself does it (`fetchers/s3/src/location.rs`).
-fn s3_origin(
-    bucket: &str,
-    endpoint: Option<&str>,
-    region: Option<&str>,
-    style: Option<&str>,
-) -> Result<Origin, OriginError> {
-    let is_virtual = match style {
-        Some("virtual") => true,
-        Some("path") => false,
-        _ => endpoint.is_none() && !bucket.contains('.'),
-    };
-    let prefix = if is_virtual {
-        format!("{bucket}.")
-    } else {
-        String::new()
-    };
-    match endpoint {
-        None => {
-            let region = region.unwrap_or("us-east-1");
-            let end = if region.starts_with("cn-") { ".cn" } else { "" };
-            Origin::parse(&format!("https://{prefix}s3.{region}.amazonaws.com{end}"))
-        }
-        Some(endpoint) => {
-            let origin = Origin::of_parameter(endpoint)?;
-            if prefix.is_empty() {
-                return Ok(origin);
-            }
-            let origin = origin.to_string();
-            Origin::parse(&origin.replacen("://", &format!("://{prefix}"), 1))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub mod origin;
 pub mod path;
 pub mod proxy;
 mod route;
+mod s3;
 mod scheme;
 mod source;
 mod suggest;

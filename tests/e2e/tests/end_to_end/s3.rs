@@ -2,7 +2,13 @@
 
 use std::fs;
 
-use fetchhost_e2e::{ACCESS_KEY_ID, CommandLine, S3Server, SECRET_ACCESS_KEY, Sandbox, sri};
+use fetchhost_e2e::{
+    ACCESS_KEY_ID, CommandLine, Finished, Nix, S3Server, SECRET_ACCESS_KEY, Sandbox, files_below,
+    sri,
+};
+
+use crate::gateway::serve::Serve;
+use crate::gateway::upstreams::Signed;
 
 const CONTENT: &[u8] = b"an object\n";
 const KEY: &str = "releases/tool 1.0+x@é.txt";
@@ -226,4 +232,46 @@ fn the_server_that_the_parameters_compose_is_what_is_granted() {
     ])
     .exits(2)
     .says(["--credential"]);
+}
+
+#[test]
+fn a_private_bucket_is_served_again_to_a_nix_that_has_no_keys() {
+    for nix in Nix::all("a_private_bucket_is_served_again") {
+        let (server, sandbox) = (S3Server::start(), with_keys().own_cache());
+        let signed = Signed::new(&nix, &sandbox);
+        for (path, content) in files_below(&signed.cache) {
+            let key = path.strip_prefix(&signed.cache).unwrap();
+            server.put("cache", key.to_str().unwrap(), &content);
+        }
+        let url = server.url();
+        let sandbox = sandbox.configured(&format!(
+            "[gateway]\nupstreams = [\"s3://cache?endpoint={url}&region=eu-west-1\"]\n\
+             [credential.keys]\nsource = {{ aws = true }}\nscheme = \"aws-sigv4\"\norigins = [\"{url}\"]\n\
+             [[grant]]\nmodule = \"host:substituter\"\norigins = [\"{url}\"]\n\
+             credentials = {{ auth = \"keys\" }}\n"
+        ));
+        let serve = Serve::start(&sandbox);
+        let root = nix.path("another");
+        let store = format!("local?root={}", root.display());
+        let gateway = format!("http://{}", serve.address);
+        let fetched = nix
+            .command("nix-store")
+            .env("NIX_REMOTE", &store)
+            .args(["--realise", &signed.path])
+            .args(["--option", "substituters", &gateway])
+            .args(["--option", "trusted-public-keys", &signed.public_key])
+            .output()
+            .unwrap();
+        Finished::new(&fetched).exits(0);
+        let tool = root.join(signed.path.trim_start_matches('/'));
+        assert_eq!(fs::read_to_string(tool).unwrap(), "hello\n");
+        let requests = server.requests();
+        assert!(
+            requests
+                .iter()
+                .all(|head| head.contains("AWS4-HMAC-SHA256")),
+            "{requests:?}"
+        );
+        assert!(!requests.concat().contains(SECRET_ACCESS_KEY));
+    }
 }
