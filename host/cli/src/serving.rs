@@ -21,7 +21,7 @@ use crate::printer::Printer;
 use crate::report::ResultReport;
 use crate::unattended::{self, Ended, Unattended};
 
-pub(crate) use upstream::upstreams;
+pub(crate) use upstream::{NAME, upstreams};
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
@@ -117,6 +117,21 @@ impl Fetch for Served {
     }
 }
 
+/// Where the configuration is to be changed, the gateway that reports it would not see the change.
+fn with_restart(failure: Failure) -> Failure {
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    if failure.status != ExitStatus::Denied && !hint.contains("config.toml") {
+        return failure;
+    }
+    let hint = format!(
+        "{hint}\n\nthen stop `nix-fetchhost serve` and start it again: it reads the configuration when it starts"
+    );
+    Failure {
+        hint: Some(hint.trim_start().to_owned()),
+        ..failure
+    }
+}
+
 /// Keeps the record of each fetch, and tells the owner.
 #[derive(Clone)]
 struct Recorder {
@@ -153,7 +168,7 @@ impl Recorder {
         failure: Failure,
         got: Option<Hash>,
     ) -> Failed {
-        let failure = unattended::escaped(failure);
+        let failure = unattended::escaped(with_restart(failure));
         let ticket = self.record(url, done, Err(&failure));
         let reason = match &failure.hint {
             Some(hint) => format!("{}\n\nhint: {hint}", failure.message),

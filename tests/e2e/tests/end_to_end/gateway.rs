@@ -265,7 +265,9 @@ fn what_is_not_granted_contacts_nobody() {
     let answer = serve.get(&path_of(&serve.url(&member(&standin, &hash))));
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     // The owner is shown the lines that would grant it.
-    for text in ["[[grant]]", "builtin:gitlab", standin.api_origin()] {
+    // And that the gateway has to be started again to see them.
+    let restart = "stop `nix-fetchhost serve` and start it again";
+    for text in ["[[grant]]", "builtin:gitlab", standin.api_origin(), restart] {
         assert!(answer.contains(text), "no {text} in {answer}");
     }
     for (fetcher, params) in [
