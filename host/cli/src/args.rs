@@ -169,10 +169,10 @@ pub(crate) struct FetchArgs {
     /// Also reach this origin, directly and by redirect, never with a credential; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow: Vec<String>,
-    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH, age:PATH, netrc, systemd:NAME or a configured name
+    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH, age:PATH, netrc, systemd:NAME, aws, aws:PROFILE or a configured name
     #[arg(
         long,
-        value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER][@ORIGIN]"
+        value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER|,aws-sigv4=REGION][@ORIGIN]"
     )]
     pub(crate) credential: Vec<String>,
     /// Print the result, or the failure, as JSON
@@ -299,7 +299,7 @@ const DEFAULT_JOBS: u16 = 25;
 #[derive(Debug, Args)]
 pub(crate) struct RealiseArgs {
     /// Derivations: store paths that end in .drv, or links to them
-    #[arg(value_name = "DRV", required_unless_present = "file")]
+    #[arg(value_name = "DRV")]
     pub(crate) drvs: Vec<String>,
     /// Also the derivations that this file evaluates to, by nix-instantiate
     #[arg(long, value_name = "FILE")]
@@ -364,7 +364,7 @@ pub(crate) enum CredentialCommand {
         /// An origin that may receive it; repeatable [default: as before]
         #[arg(long, value_name = "ORIGIN")]
         origin: Vec<String>,
-        /// How it is sent: bearer, basic:USER or header:NAME [default: as before]
+        /// How it is sent: bearer, basic:USER, header:NAME or aws-sigv4 [default: as before]
         #[arg(long)]
         scheme: Option<String>,
     },

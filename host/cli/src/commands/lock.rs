@@ -16,21 +16,33 @@ use crate::catalog::{ByName, Selected};
 use crate::commands::serve::APPROVALS_FOLDER;
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, meant, with_causes};
 use crate::fetching::{Fetching, Request, Session, Wanted};
 use crate::wishes::{self, Wish, lock_place};
+
+/// What to do about a lock file that is none.
+const REMADE: &str =
+    "`nix-fetchhost lock` writes lock files; remove this one, and it makes a new one";
 
 /// Brings the lock file up to date: fetches what is new or wanted again, and drops what is no longer
 /// wanted. With `--check` only says whether it is up to date.
 pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failure> {
     let place = lock_place(&args.file);
-    let mut lock = read(&place)?.unwrap_or_default();
+    let mut lock = read(&place, REMADE)?.unwrap_or_default();
     let wishes = wishes::read(&ByName::new(context.engine()?), &args.file).await?;
     if let Some(unknown) = args.update.iter().find(|name| !wishes.contains_key(*name)) {
-        return Err(Failure::usage(format!(
+        let failure = Failure::usage(format!(
             "`--update {unknown}`: there is no `[fetch.{unknown}]` in `{}`",
             args.file.display()
-        )));
+        ));
+        let hint = meant(unknown, wishes.keys().map(String::as_str), || {
+            let names: Vec<_> = wishes.keys().map(String::as_str).collect();
+            format!("there are {}", names.join(", "))
+        });
+        return Err(match wishes.is_empty() {
+            true => failure,
+            false => failure.with_hint(hint),
+        });
     }
     let gone: Vec<String> = lock
         .fetches
@@ -138,16 +150,14 @@ async fn fetch(
     Ok((locked, line))
 }
 
-/// The lock file at `place`; none when it is not there.
-pub(crate) fn read(place: &Path) -> Result<Option<LockFile>, Failure> {
+/// The lock file at `place`; none when it is not there. `remedy` is what to do where it is something else.
+pub(crate) fn read(place: &Path, remedy: &str) -> Result<Option<LockFile>, Failure> {
     if std::fs::symlink_metadata(place).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
     let text = wishes::text(place)?;
     LockFile::parse(&text).map(Some).map_err(|error| {
-        Failure::usage(format!("`{}`: {}", place.display(), with_causes(&error))).with_hint(
-            "`nix-fetchhost lock` writes lock files; remove this one, and it makes a new one",
-        )
+        Failure::usage(format!("`{}`: {}", place.display(), with_causes(&error))).with_hint(remedy)
     })
 }
 
@@ -172,7 +182,13 @@ fn write(place: &Path, lock: &LockFile) -> Result<bool, Failure> {
         Ok(())
     };
     written().map(|()| true).map_err(|error| {
-        Failure::usage(format!("`{}` cannot be written: {error}", place.display()))
+        let failure = Failure::usage(format!("`{}` cannot be written: {error}", place.display()));
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                failure.with_hint("its folder has to be writable: a new file is put in its place")
+            }
+            _ => failure,
+        }
     })
 }
 
