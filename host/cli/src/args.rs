@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Fetch into the Nix store, and print a Nix expression for it; for builtins.exec
     #[command(after_help = EXEC_HELP)]
     Exec(ExecArgs),
-    /// Answer Nix's own fetcher over loopback, with what the configuration grants
+    /// Answer Nix over loopback, when it fetches and when it substitutes, with what the configuration grants
     Serve(ServeArgs),
     /// Fetch what fetches.toml wants, and write the hashes into fetches.lock.json
     #[command(after_help = LOCK_HELP)]
@@ -263,7 +263,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
     /// What is wanted; the lock file lies beside it, as FILE with .lock.json for .toml
-    #[arg(long, value_name = "FILE", default_value = "fetches.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_WISHES)]
     pub(crate) file: PathBuf,
     /// Fetch this one again, and lock what it is now; repeatable
     #[arg(long, value_name = "NAME", conflicts_with = "check")]
@@ -292,6 +292,8 @@ pub(crate) struct ApproveArgs {
     pub(crate) list: bool,
 }
 
+/// What a project wants fetched, when nothing else is said.
+pub(crate) const DEFAULT_WISHES: &str = "fetches.toml";
 /// How many outputs `realise` fetches at once: as many as Nix has connections (`http-connections`).
 const DEFAULT_JOBS: u16 = 25;
 

@@ -10,7 +10,7 @@ use fetchhost_gateway::{Approvals, FetchUrl, LockFile, Locked, approval_name};
 use fetchhost_pipeline::Expectation;
 use indicatif::HumanBytes;
 
-use crate::args::LockArgs;
+use crate::args::{DEFAULT_WISHES, LockArgs};
 use crate::batch;
 use crate::catalog::{ByName, Selected};
 use crate::commands::serve::APPROVALS_FOLDER;
@@ -55,7 +55,7 @@ pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failu
             .iter()
             .filter(|(name, wish)| is_new(&lock, name, wish));
         let stale: Vec<_> = stale.map(|(name, _)| name.as_str()).collect();
-        return checked(&place, &stale, &gone);
+        return checked(&args.file, &place, &stale, &gone);
     }
     let (mut wanted, mut again) = (Vec::new(), BTreeMap::new());
     for (name, wish) in wishes {
@@ -192,7 +192,7 @@ fn write(place: &Path, lock: &LockFile) -> Result<bool, Failure> {
     })
 }
 
-fn checked(place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure> {
+fn checked(file: &Path, place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     if !stale.is_empty() {
         wrong.push(format!("new or changed: {}", stale.join(", ")));
@@ -212,7 +212,11 @@ fn checked(place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure>
             wrong.join("; ")
         ))
     }
-    .with_hint("run `nix-fetchhost lock`"))
+    .with_hint(if file == Path::new(DEFAULT_WISHES) {
+        "run `nix-fetchhost lock`".to_owned()
+    } else {
+        format!("run `nix-fetchhost lock --file {}`", file.display())
+    }))
 }
 
 /// An approval is of what the file was before.

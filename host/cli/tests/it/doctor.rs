@@ -267,3 +267,21 @@ fn what_no_module_or_fetcher_is_called_is_told_by_doctor_and_config_check() {
     let told = home.run(&["config", "check"]).fails(2);
     assert!(told.contains("did you mean `builtin:gitlab`?"), "{told}");
 }
+
+#[test]
+fn a_cache_to_be_served_again_that_nothing_grants_is_a_finding() {
+    let home = Home::new();
+    let (_port, config) = free_port();
+    home.configure(&format!(
+        "{config}upstreams = [\"https://cache.example\"]\n"
+    ));
+    let told = home.run(&["doctor"]).tells(1);
+    assert!(
+        told.contains("BAD   gateway: `host:substituter` may not reach `https://cache.example`"),
+        "{told}"
+    );
+    assert!(
+        told.contains("nix-fetchhost grant add host:substituter --origin https://cache.example"),
+        "{told}"
+    );
+}

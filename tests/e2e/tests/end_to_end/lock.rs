@@ -70,7 +70,11 @@ fn what_is_wanted_is_fetched_once_and_locked() {
     project.wish(TWO);
     project.lock(&["--check"]).exits(1).says([
         "new or changed: engine, manual",
-        "hint: run `nix-fetchhost lock`",
+        // With what was typed.
+        &format!(
+            "hint: run `nix-fetchhost lock --file {}`",
+            project.file("fetches.toml").display()
+        ),
     ]);
     assert_eq!(project.standin.requests(), []);
 
