@@ -137,6 +137,9 @@ fn list(context: &Context, approvals: &Approvals) -> Result<(), Failure> {
     let all = approvals
         .list()
         .map_err(|error| Failure::usage(error.to_string()))?;
+    if all.is_empty() {
+        context.printer.note("nothing is approved");
+    }
     for Approval { file, time, lock } in all {
         context
             .printer

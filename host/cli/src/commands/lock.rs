@@ -76,6 +76,10 @@ pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failu
         context.printer.note(&format!("{name}: no longer wanted"));
     }
     let of = wanted.len();
+    if of == 0 && gone.is_empty() {
+        let place = place.display();
+        context.printer.note(&format!("`{place}` is up to date"));
+    }
     let ended = batch::run(context, wanted, |wish, session| {
         fetch(context, wish, session, &args.to)
     })

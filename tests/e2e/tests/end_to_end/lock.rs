@@ -287,7 +287,12 @@ fn a_grant_without_a_credential_is_answered_with_the_lines_that_name_one() {
 #[test]
 fn a_name_that_is_not_there_and_a_file_that_is_no_lock_file_are_told() {
     let project = Project::new();
+    approve(&project, &["--list"])
+        .exits(0)
+        .says(["nothing is approved"]);
     project.wish(TWO);
+    project.lock(&[]).exits(0);
+    project.lock(&[]).exits(0).says(["is up to date"]);
     project
         .lock(&["--update", "manul"])
         .exits(2)
