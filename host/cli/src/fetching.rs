@@ -162,7 +162,7 @@ impl Fetching {
             wanted,
         } = request;
         let description = selected.description()?;
-        let (mode, name) = mode_and_name(description, &params, output)?;
+        let (mode, name) = mode_and_name(description, &params, output, "--")?;
         let destinations = destinations(&wanted)?;
         let effective = effective_origin(&selected, &params)?;
         let config = &context.settings.config;

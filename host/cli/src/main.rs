@@ -17,6 +17,7 @@ mod failure;
 mod fetching;
 mod internal_json;
 mod journal;
+mod misnamed;
 mod mistyped;
 mod nix_expression;
 mod params;
@@ -184,7 +185,7 @@ async fn dispatch(
         Command::Fetcher(FetcherCommand::Inspect { fetcher, .. }) => {
             commands::fetcher::inspect::inspect(context, fetcher).await
         }
-        Command::Config(ConfigCommand::Check) => commands::config::check::check(context),
+        Command::Config(ConfigCommand::Check) => commands::config::check::check(context).await,
         Command::Config(ConfigCommand::Path) => commands::config::path::path(context),
         Command::Config(ConfigCommand::Show) => commands::config::show::show(context),
         Command::Credential(CredentialCommand::List { .. }) => {

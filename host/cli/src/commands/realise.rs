@@ -22,6 +22,10 @@ use crate::unattended::Unattended;
 
 /// Fetches what derivations will need into the store, all at once.
 pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(), Failure> {
+    if args.drvs.is_empty() && args.file.is_none() {
+        return Err(Failure::usage("nothing is named: neither a DRV nor `--file`")
+            .with_hint("for example `nix-fetchhost realise --file default.nix --attr app`, or `nix-fetchhost realise \"$(nix path-info --derivation .#app)\"`"));
+    }
     let roots = roots(context, args).await?;
     let store = Store::new(StoreUrl::Auto);
     let plan = plan(context, &store, roots).await?;
@@ -29,7 +33,7 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
     if plan.outputs.is_empty() {
         context
             .printer
-            .note("nothing to fetch: no derivation asks for it, and no route matches");
+            .note("nothing to fetch: none of these derivations is one of nix/fetchhost.nix, and no route matches");
         return finish(context, args, &plan, &[]);
     }
 

@@ -135,9 +135,11 @@ fn each_refusal_names_its_remedy() {
         sandbox.run(line.with("--to", sandbox.out("object")))
     };
     let anonymous = Sandbox::new();
-    fetch(&anonymous, object(&server))
-        .exits(1)
-        .says(["is not public", "slot `aws`"]);
+    fetch(&anonymous, object(&server)).exits(1).says([
+        "is not public",
+        "slot `aws`",
+        "`--credential aws=aws`",
+    ]);
     let wrong = Sandbox::new().variable("KEYS", &format!("{ACCESS_KEY_ID}:wrong"));
     fetch(&wrong, object(&server).with("--credential", "aws=env:KEYS"))
         .exits(1)

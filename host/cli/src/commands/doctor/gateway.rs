@@ -12,9 +12,10 @@ use fetchhost_policy::{Origin, Proxies};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Checks, Finding};
+use super::{Checks, Finding, bad};
 use crate::commands::serve::{CACHE_FOLDER, DEFAULT_CACHE_SIZE, DEFAULT_PORT};
 use crate::context::Context;
+use crate::serving::upstreams;
 
 /// How long an answer over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +37,10 @@ pub(super) async fn check(context: &Context) -> Checks {
         ));
     } else {
         checks.push(("gateway", answering(port).await));
+    }
+    // What `serve` would refuse to start with. Nobody is asked.
+    if let Err(failure) = upstreams(context, &[]) {
+        checks.push(("gateway", bad(failure)));
     }
     if let Some(cache) = &context.environment.cache {
         let limit = context.broken.is_none().then_some(limit);
