@@ -185,7 +185,7 @@ fn failure(plan: &Plan, statuses: &[Status]) -> Option<Failure> {
         .iter()
         .copied()
         .chain(&unread)
-        .min_by_key(|failure| failure.status.rank())?;
+        .min_by_key(|failure| failure.status.gravity())?;
     let mut problems = Vec::new();
     if !failures.is_empty() {
         problems.push(format!(
