@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fetchhost_formats::StorePath;
-use fetchhost_policy::{Config, SourceSpec};
+use fetchhost_policy::Config;
 
 use super::drv;
 use crate::failure::Failure;
@@ -15,8 +15,8 @@ const PROGRAM: &str = "nix-instantiate";
 
 /// Evaluates `file`, or `attributes` of it. May block.
 ///
-/// Whoever wrote the expression learns nothing that the configuration calls a secret: the variables that it
-/// names as credentials are not in the environment of the evaluation.
+/// Whoever wrote the expression learns no secret from the environment: the variables that the configuration's
+/// credentials are read from are not in that of the evaluation.
 pub(crate) fn instantiate(
     config: &Config,
     file: &Path,
@@ -39,7 +39,7 @@ pub(crate) fn instantiate(
         command.args(["--attr", attribute]);
     }
     for credential in config.credentials.values() {
-        if let SourceSpec::Env(variable) = &credential.source {
+        for variable in credential.source.variables() {
             command.env_remove(variable);
         }
     }

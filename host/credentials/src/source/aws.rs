@@ -12,7 +12,7 @@
 
 use std::{ffi::OsString, io, path::PathBuf};
 
-use fetchhost_policy::CredentialSpec;
+use fetchhost_policy::{AWS_KEY_VARIABLES, CredentialSpec};
 use zeroize::Zeroizing;
 
 use super::{
@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{AwsProblem, CredentialError, FileKind, Secret, aws::AccessKeys};
 
-const ID: &str = "AWS_ACCESS_KEY_ID";
-const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
-const SESSION: &str = "AWS_SESSION_TOKEN";
+const ID: &str = AWS_KEY_VARIABLES[0];
+const SECRET: &str = AWS_KEY_VARIABLES[1];
+const SESSION: &str = AWS_KEY_VARIABLES[2];
 const PROFILE: &str = "AWS_PROFILE";
 /// No file of profiles is larger.
 const MAX_BYTES: usize = 1024 * 1024;

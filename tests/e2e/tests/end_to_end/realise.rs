@@ -162,15 +162,23 @@ fn what_a_build_needs_is_there_before_it_and_no_gateway_takes_part() {
 fn a_file_is_evaluated_by_nix_first() {
     for nix in Nix::all("a_file_is_evaluated_by_nix_first") {
         let standin = files(&[("/a", b"a"), ("/b", b"b"), ("/c", b"c")]);
-        let sandbox = granted(&nix, &standin);
+        let aws = "[credential.keys]\nsource = { aws = true }\nscheme = \"aws-sigv4\"\norigins = [\"https://s3.example\"]\n";
+        let sandbox = nix
+            .sandbox()
+            .variable("AWS_SECRET_ACCESS_KEY", "canary")
+            .variable("AWS_SESSION_TOKEN", "canary")
+            .configured(&configuration(&standin, aws));
         let expression = format!(
             "{{ a = {}; deep.b = {}; c = {}; leak = {}; }}",
             public(&standin, "/a", "a", &sri(b"a")),
             public(&standin, "/b", "b", &sri(b"b")),
             public(&standin, "/c", "c", &sri(b"c")),
             format_args!(
-                "derivation {{ name = \"x\" + builtins.getEnv \"{}\"; system = \"x\"; builder = \"x\"; }}",
-                fetchhost_e2e::TOKEN_VARIABLE
+                "derivation {{ name = \"x\" + builtins.concatStringsSep \"\" (map builtins.getEnv [ \"{}\" \"{}\" \"{}\" ]); \
+                 system = \"x\"; builder = \"x\"; }}",
+                fetchhost_e2e::TOKEN_VARIABLE,
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
             ),
         );
         let file = sandbox.path("-set.nix");
