@@ -105,11 +105,7 @@ async fn plan(context: &Context, store: &Store, roots: Vec<StorePath>) -> Result
 
 /// Which outputs are valid, in the order of the plan. All are protected from now on.
 async fn look_up(session: &Arc<StoreSession>, plan: &Plan) -> Result<Vec<bool>, Failure> {
-    let outputs: Vec<_> = plan
-        .outputs
-        .iter()
-        .map(|one| one.url.output.clone())
-        .collect();
+    let outputs: Vec<_> = plan.outputs.iter().map(|one| one.output.clone()).collect();
     let session = Arc::clone(session);
     blocking(move || outputs.iter().map(|output| session.hold(output)).collect()).await
 }
@@ -160,16 +156,16 @@ fn print(
         return context.printer.json(report);
     }
     for (planned, status) in plan.outputs.iter().zip(statuses) {
-        let path = planned.url.output.store_path();
-        let fetcher = &planned.url.fetcher;
+        let path = planned.output.store_path();
+        let fetcher = planned.fetcher(status.way());
         let line = match status {
             Status::Failed(_) => continue,
-            Status::Present | Status::Fetched(_) if !args.dry_run => path.to_string(),
-            Status::Planned(Some(origin)) => {
+            Status::Present | Status::Fetched(..) if !args.dry_run => path.to_string(),
+            Status::Planned(_, Some(origin)) => {
                 format!("{path}  would be fetched by {fetcher} from {origin}")
             }
-            Status::Planned(None) => format!("{path}  would be fetched by {fetcher}"),
-            Status::Present | Status::Fetched(_) => format!("{path}  is there"),
+            Status::Planned(_, None) => format!("{path}  would be fetched by {fetcher}"),
+            Status::Present | Status::Fetched(..) => format!("{path}  is there"),
         };
         context.printer.result(&line)?;
     }

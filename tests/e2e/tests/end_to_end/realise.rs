@@ -236,6 +236,36 @@ fn one_output_of_two_derivations_is_fetched_once() {
 }
 
 #[test]
+fn what_one_derivation_says_does_not_keep_another_from_working() {
+    for nix in Nix::all("what_one_derivation_says_does_not_keep_another") {
+        let standin = files(&[("/right", b"same"), ("/wrong", b"other")]);
+        let elsewhere = files(&[("/right", b"same")]);
+        let sandbox = granted(&nix, &standin);
+        let hash = sri(b"same");
+        let drv = |expression: &str| instantiate(&nix, expression);
+        let denied = drv(&public(&elsewhere, "/right", "one", &hash));
+        let missing = drv(&public(&standin, "/missing", "one", &hash));
+        let wrong = drv(&public(&standin, "/wrong", "one", &hash));
+        let right = drv(&public(&standin, "/right", "one", &hash));
+        // The worst of its ways is what an output fails with.
+        sandbox.run(realise(&[&missing, &denied])).exits(3);
+        standin.take_requests();
+
+        let planned = sandbox.run(realise(&[&denied, &right]).flag("--dry-run"));
+        assert!(lines(&planned.exits(0))[0].ends_with(&standin.api_origin()));
+        let all = realise(&[&denied, &missing, &wrong, &right]);
+        let fetched = sandbox.run(all).exits(0);
+        assert_eq!(lines(&fetched).len(), 1);
+        for part in ["warning: `one` (ticket ", &sri(b"other"), "[1/1] fetched"] {
+            assert!(fetched.stderr.contains(part), "{part}: {}", fetched.stderr);
+        }
+        assert!(!fetched.stderr.contains("error:"), "{}", fetched.stderr);
+        assert_eq!(standin.requests().len(), 3);
+        assert_eq!(elsewhere.requests(), []);
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_asks_nobody() {
     for nix in Nix::all("a_dry_run_says_what_would_be_done") {
         let standin = files(&[("/a", b"a"), ("/b", b"b")]);
