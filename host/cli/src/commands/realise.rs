@@ -18,24 +18,23 @@ use crate::realise::plan::Plan;
 use crate::realise::progress::Progress;
 use crate::realise::report::RealiseReport;
 use crate::realise::{drv, instantiate};
+use crate::signals::Stops;
 use crate::unattended::Unattended;
 
 /// Fetches what derivations will need into the store, all at once.
 pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(), Failure> {
-    let roots = roots(context, args).await?;
-    let store = Store::new(StoreUrl::Auto);
-    let plan = plan(context, &store, roots).await?;
-    tell(context, &plan);
-    if plan.outputs.is_empty() {
+    // From now on nothing else hears them.
+    let mut stops = Stops::listen();
+    let (plan, held) = tokio::select! {
+        begun = begin(context, args) => begun?,
+        stop = stops.next() => return Err(Failure::stopped(stop)),
+    };
+    let Some((session, present)) = held else {
         context
             .printer
             .note("nothing to fetch: no derivation asks for it, and no route matches");
         return finish(context, args, &plan, &[]);
-    }
-
-    // Until this ends, Nix's garbage collector keeps off all of it.
-    let session = Arc::new(blocking(move || StoreSession::open(store)).await?);
-    let present = look_up(&session, &plan).await?;
+    };
     let missing = present.iter().filter(|present| !**present).count();
     let progress = Progress::new(context.printer, if args.dry_run { 0 } else { missing });
     let asking = Arc::clone(&progress);
@@ -51,16 +50,14 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
         hints: Mutex::default(),
     };
     if args.dry_run {
-        let mut statuses = Vec::with_capacity(plan.outputs.len());
-        for (planned, present) in plan.outputs.iter().zip(&present) {
-            statuses.push(match present {
-                true => Status::Present,
-                false => fetches.plan(planned).await,
-            });
-        }
+        let statuses = tokio::select! {
+            statuses = fetches.plan_all(&plan.outputs, &present) => statuses,
+            stop = stops.next() => return Err(Failure::stopped(stop)),
+        };
         return finish(context, args, &plan, &statuses);
     }
-    let ended = fetches.run(&plan.outputs, &present, args.jobs.into()).await;
+    let jobs = args.jobs.into();
+    let ended = fetches.run(&plan.outputs, &present, jobs, &mut stops).await;
     // What waits for the user or a program tidies up before this process ends.
     cancel.fire();
     progress.finish();
@@ -78,6 +75,24 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
     }
 }
 
+/// What is there of a plan, and what keeps the garbage collector off it.
+type Held = (Arc<StoreSession>, Vec<bool>);
+
+/// Finds out what is to be done, and tells what is not. Until what is returned is dropped, Nix's garbage
+/// collector keeps off all outputs; nothing is where there are none.
+async fn begin(context: &Context, args: &RealiseArgs) -> Result<(Plan, Option<Held>), Failure> {
+    let roots = roots(context, args).await?;
+    let store = Store::new(StoreUrl::Auto);
+    let plan = plan(context, &store, roots).await?;
+    tell(context, &plan);
+    if plan.outputs.is_empty() {
+        return Ok((plan, None));
+    }
+    let session = Arc::new(blocking(move || StoreSession::open(store)).await?);
+    let present = look_up(&session, &plan).await?;
+    Ok((plan, Some((session, present))))
+}
+
 /// The derivations that were named, or that an expression makes.
 async fn roots(context: &Context, args: &RealiseArgs) -> Result<Vec<StorePath>, Failure> {
     let mut roots: Vec<_> = args
@@ -85,12 +100,8 @@ async fn roots(context: &Context, args: &RealiseArgs) -> Result<Vec<StorePath>, 
         .iter()
         .map(|text| drv::parse(text))
         .collect::<Result<_, _>>()?;
-    if let Some(file) = args.file.clone() {
-        let (config, attributes) = (context.settings.config.clone(), args.attr.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            instantiate::instantiate(&config, &file, &attributes)
-        });
-        roots.extend(made.await.map_err(|_| defect())??);
+    if let Some(file) = &args.file {
+        roots.extend(instantiate::instantiate(&context.settings.config, file, &args.attr).await?);
     }
     Ok(roots)
 }

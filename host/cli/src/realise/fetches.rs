@@ -79,8 +79,8 @@ impl Fetches<'_> {
         outputs: &[Planned],
         present: &[bool],
         jobs: usize,
+        stops: &mut Stops,
     ) -> Result<(Vec<Status>, Option<Stop>), Failure> {
-        let mut stops = Stops::listen();
         let (stop, stopped) = watch::channel(None);
         let fetches = outputs.iter().zip(present).enumerate();
         let fetches = fetches.map(|(at, (planned, is_present))| {
@@ -108,8 +108,19 @@ impl Fetches<'_> {
         }
     }
 
-    /// What would be done about an output that is not there: nobody is asked.
-    pub(crate) async fn plan(&self, planned: &Planned) -> Status {
+    /// What would be done about each output: nobody is asked.
+    pub(crate) async fn plan_all(&self, outputs: &[Planned], present: &[bool]) -> Vec<Status> {
+        let mut statuses = Vec::with_capacity(outputs.len());
+        for (planned, is_present) in outputs.iter().zip(present) {
+            statuses.push(match is_present {
+                true => Status::Present,
+                false => self.plan(planned).await,
+            });
+        }
+        statuses
+    }
+
+    async fn plan(&self, planned: &Planned) -> Status {
         let mut failures = Vec::new();
         for (at, way) in planned.ways.iter().enumerate() {
             match self.prepare(way).await {
