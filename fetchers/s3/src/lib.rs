@@ -36,7 +36,7 @@ struct Params {
     endpoint: Option<String>,
 
     /// Where the bucket's name stands in the URL: in its path, or in front of the server's name (virtual).
-    /// Default: virtual in AWS unless the name has a dot in it, and path elsewhere.
+    /// Default: virtual in AWS if the name is made of small letters, digits and dashes, else path.
     #[serde(default)]
     addressing_style: AddressingStyle,
 

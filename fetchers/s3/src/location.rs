@@ -2,13 +2,14 @@
 //!
 //! | `endpoint` | `addressing-style` | URL |
 //! |---|---|---|
-//! | none | auto, without a dot in `bucket`; virtual | `https://BUCKET.s3.REGION.amazonaws.com/KEY` |
-//! | none | auto, with a dot; path | `https://s3.REGION.amazonaws.com/BUCKET/KEY` |
+//! | none | auto, `bucket` is a label; virtual | `https://BUCKET.s3.REGION.amazonaws.com/KEY` |
+//! | none | auto, it is none; path | `https://s3.REGION.amazonaws.com/BUCKET/KEY` |
 //! | `https://HOST/BASE` | auto, path | `https://HOST/BASE/BUCKET/KEY` |
 //! | `https://HOST/BASE` | virtual | `https://BUCKET.HOST/BASE/KEY` |
 //!
-//! A bucket with a dot in it is never put in front of a name: no certificate covers two labels. The host
-//! composes the same origins to tell what a user consents to (`fetchhost-policy`).
+//! A label is made of small letters, digits and `-`. Nothing else is put in front of a name: no certificate
+//! covers what has a dot, and with capital letters made small it would be another bucket. The host composes
+//! the same origins to tell what a user consents to (`fetchhost-policy`).
 
 use fetchhost_sdk::{FetchError, url};
 
@@ -29,7 +30,7 @@ pub(crate) struct Location {
 impl Location {
     pub(crate) fn of(params: &Params) -> Result<Self, FetchError> {
         let bucket = bucket(&params.bucket)?;
-        let is_dotted = bucket.contains('.');
+        let is_label = is_label(bucket);
         let (scheme, rest) = match &params.endpoint {
             Some(endpoint) => {
                 if params.region.is_some() {
@@ -44,13 +45,13 @@ impl Location {
             None => ("https", aws(params.region.as_deref())?),
         };
         let is_virtual = match params.addressing_style {
-            AddressingStyle::Auto => params.endpoint.is_none() && !is_dotted,
+            AddressingStyle::Auto => params.endpoint.is_none() && is_label,
             AddressingStyle::Path => false,
             AddressingStyle::Virtual => true,
         };
-        if is_virtual && is_dotted {
+        if is_virtual && !is_label {
             return Err(FetchError::bad_params(
-                "`addressing-style` virtual is not possible for a `bucket` with a dot in its name",
+                "`addressing-style` virtual is only possible for a `bucket` of small letters, digits and `-`",
             ));
         }
         let base = if is_virtual {
@@ -106,6 +107,16 @@ fn bucket(name: &str) -> Result<&str, FetchError> {
     }
 }
 
+/// Whether a bucket's name can stand in the name of a server.
+fn is_label(bucket: &str) -> bool {
+    bucket.len() <= 63
+        && !bucket.starts_with('-')
+        && !bucket.ends_with('-')
+        && bucket
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
 /// A key that a URL can carry: `.` and `..` would be taken away on the way.
 fn key(key: &str) -> Result<&str, FetchError> {
     if key.is_empty() {
@@ -147,6 +158,10 @@ mod tests {
             (
                 r#""bucket": "b.c""#,
                 "https://s3.us-east-1.amazonaws.com/b.c/k",
+            ),
+            (
+                r#""bucket": "My_Bucket""#,
+                "https://s3.us-east-1.amazonaws.com/My_Bucket/k",
             ),
             (
                 r#""bucket": "b", "addressing-style": "path""#,
@@ -207,6 +222,10 @@ mod tests {
             ),
             (
                 r#""bucket": "b.c", "key": "k", "addressing-style": "virtual""#,
+                "`addressing-style`",
+            ),
+            (
+                r#""bucket": "B", "key": "k", "addressing-style": "virtual""#,
                 "`addressing-style`",
             ),
         ] {

@@ -40,24 +40,8 @@ impl ExitStatus {
         }
     }
 
-    /// Which of several failures decides how the program ends: that with the smallest number.
+    /// Which of several results decides how the program ends: that with the smallest number.
     pub(crate) fn gravity(self) -> u8 {
-        match self {
-            Self::Signal(_) => 0,
-            Self::Module => 1,
-            Self::HashMismatch => 2,
-            Self::Denied => 3,
-            Self::Sink => 4,
-            Self::Usage => 5,
-            Self::FetchFailed => 6,
-            Self::Success => 7,
-        }
-    }
-}
-
-impl ExitStatus {
-    /// Which of several results is told: the one of the least rank.
-    pub(crate) fn rank(self) -> u8 {
         match self {
             Self::Signal(_) => 0,
             Self::Module => 1,
@@ -108,7 +92,7 @@ mod tests {
             Sink,
             Signal(2),
         ];
-        all.sort_by_key(|status| status.rank());
+        all.sort_by_key(|status| status.gravity());
         let codes = all.map(|status| status.code());
         assert_eq!(codes, [130, 5, 4, 3, 6, 2, 1, 0]);
     }

@@ -6,8 +6,9 @@
 //! | form of the secret | |
 //! |---|---|
 //! | `ID:SECRET`, `ID:SECRET:SESSION-TOKEN` | as one would type it |
-//! | a JSON object with `AccessKeyId`, `SecretAccessKey` and perhaps `SessionToken` | as programs for `credential_process` print it; other members are passed over |
+//! | a JSON object with `AccessKeyId`, `SecretAccessKey` and perhaps `SessionToken` | as programs for `credential_process` print it; after `Expiration` its source is asked again, and other members are passed over |
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -18,10 +19,22 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use fetchhost_policy::{AwsScope, Origin};
 use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{CredentialError, Problem, Secret};
+use crate::{CredentialError, Problem, Secret, timestamp};
+
+/// The service whose rules for paths are its own.
+const S3: &str = "s3";
+/// What is encoded in a path that is signed for S3. What is encoded already stays so.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'%');
 
 /// What requests are signed with.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +45,9 @@ pub struct AccessKeys {
     secret_access_key: Zeroizing<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_token: Option<Zeroizing<String>>,
+    /// When they expire, if that is said.
+    #[serde(default, skip_serializing)]
+    expiration: serde_json::Value,
 }
 
 impl AccessKeys {
@@ -45,7 +61,18 @@ impl AccessKeys {
             access_key_id: id,
             secret_access_key: secret,
             session_token: session,
+            expiration: serde_json::Value::Null,
         }
+    }
+
+    /// Whether they are those of a session, which ends.
+    pub(crate) const fn is_of_session(&self) -> bool {
+        self.session_token.is_some()
+    }
+
+    /// When they expire, where it is said.
+    pub(crate) fn expire(&self) -> Option<SystemTime> {
+        timestamp::parse(self.expiration.as_str()?)
     }
 
     /// The keys in a secret.
@@ -141,7 +168,11 @@ pub fn aws_headers(
         .map_err(|_| CredentialError::AccessKeys)?
         .into();
     let body = SignableBody::Bytes(request.body);
-    let (signed, _) = SignableRequest::new(request.method, request.url, std::iter::empty(), body)
+    let url = match scope.service() {
+        S3 => with_canonical_path(request.url),
+        _ => Cow::Borrowed(request.url),
+    };
+    let (signed, _) = SignableRequest::new(request.method, &*url, std::iter::empty(), body)
         .and_then(|signable| sign(signable, &params))
         .map_err(|_| CredentialError::AccessKeys)?
         .into_parts();
@@ -160,11 +191,25 @@ pub fn aws_headers(
         .collect()
 }
 
-/// S3 takes the path as it is sent, and wants to know the body's hash; other services encode the path
-/// once more.
+/// `url` with a path in which all is encoded but what never needs to be. Servers of S3 decode the path that
+/// was sent and sign it in this form, however it was sent.
+fn with_canonical_path(url: &str) -> Cow<'_, str> {
+    let authority = url.find("://").map_or(0, |at| at + "://".len());
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let Some((start, path)) = url[authority..end].find('/').map(|at| {
+        let start = authority + at;
+        (start, &url[start..end])
+    }) else {
+        return Cow::Borrowed(url);
+    };
+    let encoded = percent_encoding::utf8_percent_encode(path, ENCODED);
+    Cow::Owned(format!("{}{encoded}{}", &url[..start], &url[end..]))
+}
+
+/// S3 does not encode the path once more, as other services do, and wants to know the body's hash.
 fn settings(scope: &AwsScope) -> SigningSettings {
     let mut settings = SigningSettings::default();
-    if scope.service() == "s3" {
+    if scope.service() == S3 {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -212,6 +257,21 @@ mod tests {
         );
         assert!(authorization.is_sensitive());
         assert_eq!(value(&signed, "x-amz-date"), "20130524T000000Z");
+    }
+
+    #[test]
+    fn a_path_is_signed_as_servers_of_s3_encode_it_however_it_was_sent() {
+        let authorization = |path: &str| {
+            let signed = headers(KEYS, &format!("https://b.example{path}"));
+            value(&signed, "authorization").clone()
+        };
+        assert_eq!(
+            authorization("/b/a!'()*@$&=+:,;~/x%2Fy?q=(1)"),
+            authorization("/b/a%21%27%28%29%2A%40%24%26%3D%2B%3A%2C%3B~/x%2Fy?q=(1)")
+        );
+        assert_ne!(authorization("/b/x%2Fy"), authorization("/b/x/y"));
+        assert_ne!(authorization("/b//x"), authorization("/b/x"));
+        assert_ne!(authorization("/b/x%252Fy"), authorization("/b/x%2Fy"));
     }
 
     #[test]

@@ -10,13 +10,13 @@ mod program;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use fetchhost_policy::{CredentialSpec, Origin, SourceSpec};
+use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{Cancel, CredentialError, FileKind, Problem, Secret, terminal::Ask};
+use crate::{Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, terminal::Ask};
 use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
@@ -24,6 +24,10 @@ pub(crate) use crate::secret::MAX_BYTES;
 pub(crate) type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 /// The folder is the unit's own, and an access list shows as a mode for the group.
 const SYSTEMD_TRUST: Trust = Trust::Owner;
+
+/// How long before its end a credential is asked for anew: a request takes its time, and clocks
+/// differ.
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
 
@@ -70,6 +74,23 @@ pub(crate) fn read(
     origin: &Origin,
     surroundings: &Surroundings,
 ) -> Result<Found, CredentialError> {
+    let mut found = ask(spec, origin, surroundings)?;
+    // Access keys may say themselves when they expire.
+    if matches!(spec.scheme, Scheme::AwsSigV4(_))
+        && let Ok(keys) = AccessKeys::read(found.secret.expose())
+        && let Some(end) = keys.expire()
+    {
+        let end = end.checked_sub(SKEW).unwrap_or(end);
+        found.until = Some(found.until.map_or(end, |until| until.min(end)));
+    }
+    Ok(found)
+}
+
+fn ask(
+    spec: &CredentialSpec,
+    origin: &Origin,
+    surroundings: &Surroundings,
+) -> Result<Found, CredentialError> {
     let for_ever = |secret| Found {
         secret,
         until: None,
@@ -112,7 +133,7 @@ pub(crate) fn read(
             let path = netrc::file(spec, path.as_deref(), surroundings)?;
             netrc::read(spec, path, *use_default, trust, origin, surroundings).map(for_ever)
         }
-        SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings).map(for_ever),
+        SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings),
     }
 }
 
@@ -154,7 +175,10 @@ pub(crate) fn look(
         }
         // Whether the keys are there shows only in the file that may have them.
         SourceSpec::Aws(profile) => {
-            check(spec, &aws::read(spec, profile.as_deref(), surroundings)?)?;
+            check(
+                spec,
+                &aws::read(spec, profile.as_deref(), surroundings)?.secret,
+            )?;
             Ok(Looked::Ready)
         }
     }

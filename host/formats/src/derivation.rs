@@ -96,10 +96,14 @@ impl Derivation {
     }
 
     /// The value of an attribute as the builder's environment has it; empty when there is none. A list is its
-    /// elements with blanks between them.
+    /// elements with blanks between them. Among structured attributes, `env` holds what nixpkgs exports.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Cow<'_, str> {
-        if let Some(value) = self.0.structured_attrs().and_then(|all| all.get(name)) {
+        if let Some(all) = self.0.structured_attrs()
+            && let Some(value) = all
+                .get(name)
+                .or_else(|| all.get("env").and_then(|env| env.get(name)))
+        {
             return text(value);
         }
         match self.0.environment().get(name) {

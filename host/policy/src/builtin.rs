@@ -104,6 +104,10 @@ mod tests {
                 "https://s3.us-east-1.amazonaws.com",
             ),
             (
+                json!({ "bucket": "My_Bucket" }),
+                "https://s3.us-east-1.amazonaws.com",
+            ),
+            (
                 json!({ "bucket": "b", "addressing-style": "path" }),
                 "https://s3.us-east-1.amazonaws.com",
             ),

@@ -6,8 +6,8 @@
 //! or answers with a header that carries a secret, for the module to read.
 //!
 //! **The rule.** Names are compared without case. Modules cannot set headers
-//! that carry credentials, direct the request or belong to the transport. Over
-//! a change of origin only a short safe list travels. Response headers that
+//! that carry credentials, direct the request or belong to the transport, nor
+//! AWS's own on a request that is signed for AWS. Over a change of origin only a short safe list travels. Response headers that
 //! carry credentials or addresses with signatures are not shown to modules.
 //!
 //! | header | module may set | survives a new origin | may carry a credential | module sees it |
@@ -18,7 +18,8 @@
 //! | `Cookie`, `Set-Cookie` | no | no | no | no |
 //! | `Host`, `Content-Length`, `Connection`, `Proxy-*`, … | no | no | no | yes |
 //! | `X-HTTP-Method-Override`, `X-Original-URL`, `X-Forwarded-*` | no | no | no | yes |
-//! | `X-Amz-Meta-*` and other `x-*-meta-*` | yes | no | no | yes |
+//! | `X-Amz-*`, `X-Goog-*` | yes, but not on a request that is signed | no | yes | yes |
+//! | `X-Amz-Meta-*` and other `x-*-meta-*` | as these | no | no | yes |
 //! | `Location`, `Content-Location`, `Refresh` | yes (means nothing there) | no | no | no |
 //! | anything else that is a header name | yes | no | yes | yes |
 
@@ -156,6 +157,18 @@ pub fn forbidden_for_guests(name: &str) -> bool {
         || is_one_of(name, &TRANSPORT)
 }
 
+/// Whether a module may not set the header `name` on a request that the host
+/// signs for AWS, or for those who speak its protocol: such a header can make
+/// another request of it (`X-Amz-Copy-Source`, `X-Amz-Target`), which the
+/// owner of the access keys would be taken to have signed.
+#[must_use]
+pub fn forbidden_beside_signature(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["x-amz-", "x-goog-"]
+        .iter()
+        .any(|prefix| lower.starts_with(prefix))
+}
+
 /// Whether a header called `name` may still be sent when a redirect has led to
 /// another origin. Whatever is dropped is never restored.
 #[must_use]
@@ -261,6 +274,21 @@ mod tests {
             assert_eq!(survives_origin_change(name), survives, "survive {name:?}");
             assert_eq!(can_carry_credential(name), carries, "carry {name:?}");
             assert_eq!(!hidden_from_guests_in_response(name), seen, "see {name:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_signature_could_be_made_to_mean_is_for_the_host_to_say() {
+        for name in [
+            "X-Amz-Copy-Source",
+            "x-amz-target",
+            "X-AMZ-META-A",
+            "x-goog-copy-source",
+        ] {
+            assert!(forbidden_beside_signature(name), "{name}");
+        }
+        for name in ["Accept", "X-Amzn-Trace-Id", "Content-Type", "X-Project"] {
+            assert!(!forbidden_beside_signature(name), "{name}");
         }
     }
 

@@ -56,6 +56,6 @@ pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
 pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, ProxySource};
 pub use route::{Route, RoutedUrl, UrlPattern, UrlPatternError};
 pub use scheme::{AwsScope, Scheme, SchemeError};
-pub use source::{Program, SourceError, SourceSpec};
+pub use source::{AWS_KEY_VARIABLES, Program, SourceError, SourceSpec};
 pub use suggest::nearest;
 pub use upstream::{UpstreamUrl, UpstreamUrlError};

@@ -24,9 +24,20 @@ impl S3Place<'_> {
         match self.style {
             Some("virtual") => true,
             Some("path") => false,
-            // No certificate covers two labels.
-            _ => self.endpoint.is_none() && !self.bucket.contains('.'),
+            _ => self.endpoint.is_none() && self.is_label(),
         }
+    }
+
+    /// Whether the bucket's name can stand in front of a server's: no certificate covers what has a dot, and
+    /// with capital letters made small it would be another bucket.
+    pub(crate) fn is_label(&self) -> bool {
+        let bucket = self.bucket;
+        (1..=63).contains(&bucket.len())
+            && !bucket.starts_with('-')
+            && !bucket.ends_with('-')
+            && bucket
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     }
 
     /// The bucket's server.

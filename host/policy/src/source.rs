@@ -147,7 +147,25 @@ pub enum SourceError {
     Profile,
 }
 
+/// The variables in which AWS's own tools look for access keys: id, secret access key, session token.
+pub const AWS_KEY_VARIABLES: [&str; 3] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
 impl SourceSpec {
+    /// The environment variables that the secret may be read from, by name. They are not for programs that
+    /// run what others wrote.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let (one, several) = match self {
+            Self::Env(name) => (Some(name.as_str()), &[][..]),
+            Self::Aws(None) => (None, &AWS_KEY_VARIABLES[..]),
+            _ => (None, &[][..]),
+        };
+        one.into_iter().chain(several.iter().copied())
+    }
+
     /// The environment variable called `name`.
     ///
     /// # Errors

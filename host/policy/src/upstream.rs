@@ -180,6 +180,9 @@ fn bucket(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
         region: value("region"),
         style: value("addressing-style"),
     };
+    if place.is_virtual() && !place.is_label() {
+        return Err(refused);
+    }
     let base = match &endpoint {
         Some(endpoint) => parse_url(endpoint)?.path().trim_end_matches('/').to_owned(),
         None => String::new(),
@@ -253,6 +256,8 @@ mod tests {
             "s3://bucket?secret-key=s3cret",
             "s3://bucket#s3cret",
             "s3://bucket:80",
+            "s3://Bucket?addressing-style=virtual",
+            "s3://buck.et?addressing-style=virtual",
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error, UpstreamUrlError::S3, "{text}");
@@ -303,6 +308,10 @@ mod tests {
             (
                 "s3://b.c?region=eu-west-1",
                 "https://s3.eu-west-1.amazonaws.com/b.c/",
+            ),
+            (
+                "s3://My_Bucket",
+                "https://s3.us-east-1.amazonaws.com/My_Bucket/",
             ),
             ("s3://b?endpoint=https://minio.lan", "https://minio.lan/b/"),
             (

@@ -27,14 +27,22 @@ use http::{
 
 use crate::{Echo, TransportError, echo::Sent, resume::Rest};
 
-/// A guest's headers, refused as a whole when one of them is not for guests.
-pub(crate) fn vetted(headers: &[(String, String)]) -> Result<HeaderMap, TransportError> {
+/// A guest's headers, refused as a whole when one of them is not for guests, or not on a request that
+/// `permit` has signed.
+pub(crate) fn vetted(
+    headers: &[(String, String)],
+    permit: &Permit,
+) -> Result<HeaderMap, TransportError> {
+    let is_signed = permit
+        .credential()
+        .is_some_and(|spec| matches!(spec.scheme, Scheme::AwsSigV4(_)));
     let mut vetted = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let refused = || TransportError::Header {
             name: printable(name).into_owned(),
         };
-        if rules::forbidden_for_guests(name) {
+        if rules::forbidden_for_guests(name) || is_signed && rules::forbidden_beside_signature(name)
+        {
             return Err(refused());
         }
         let name = HeaderName::try_from(name.as_str()).map_err(|_| refused())?;

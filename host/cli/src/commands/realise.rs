@@ -18,6 +18,7 @@ use crate::realise::plan::Plan;
 use crate::realise::progress::Progress;
 use crate::realise::report::RealiseReport;
 use crate::realise::{drv, instantiate};
+use crate::signals::Stops;
 use crate::unattended::Unattended;
 
 /// Fetches what derivations will need into the store, all at once.
@@ -26,20 +27,18 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
         return Err(Failure::usage("nothing is named: neither a DRV nor `--file`")
             .with_hint("for example `nix-fetchhost realise --file default.nix --attr app`, or `nix-fetchhost realise \"$(nix path-info --derivation .#app)\"`"));
     }
-    let roots = roots(context, args).await?;
-    let store = Store::new(StoreUrl::Auto);
-    let plan = plan(context, &store, roots).await?;
-    tell(context, &plan);
-    if plan.outputs.is_empty() {
+    // From now on nothing else hears them.
+    let mut stops = Stops::listen();
+    let (plan, held) = tokio::select! {
+        begun = begin(context, args) => begun?,
+        stop = stops.next() => return Err(Failure::stopped(stop)),
+    };
+    let Some((session, present)) = held else {
         context
             .printer
             .note("nothing to fetch: none of these derivations is one of nix/fetchhost.nix, and no route matches");
         return finish(context, args, &plan, &[]);
-    }
-
-    // Until this ends, Nix's garbage collector keeps off all of it.
-    let session = Arc::new(blocking(move || StoreSession::open(store)).await?);
-    let present = look_up(&session, &plan).await?;
+    };
     let missing = present.iter().filter(|present| !**present).count();
     let progress = Progress::new(context.printer, if args.dry_run { 0 } else { missing });
     let asking = Arc::clone(&progress);
@@ -55,16 +54,14 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
         hints: Mutex::default(),
     };
     if args.dry_run {
-        let mut statuses = Vec::with_capacity(plan.outputs.len());
-        for (planned, present) in plan.outputs.iter().zip(&present) {
-            statuses.push(match present {
-                true => Status::Present,
-                false => fetches.plan(planned).await,
-            });
-        }
+        let statuses = tokio::select! {
+            statuses = fetches.plan_all(&plan.outputs, &present) => statuses,
+            stop = stops.next() => return Err(Failure::stopped(stop)),
+        };
         return finish(context, args, &plan, &statuses);
     }
-    let ended = fetches.run(&plan.outputs, &present, args.jobs.into()).await;
+    let jobs = args.jobs.into();
+    let ended = fetches.run(&plan.outputs, &present, jobs, &mut stops).await;
     // What waits for the user or a program tidies up before this process ends.
     cancel.fire();
     progress.finish();
@@ -82,6 +79,24 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
     }
 }
 
+/// What is there of a plan, and what keeps the garbage collector off it.
+type Held = (Arc<StoreSession>, Vec<bool>);
+
+/// Finds out what is to be done, and tells what is not. Until what is returned is dropped, Nix's garbage
+/// collector keeps off all outputs; nothing is where there are none.
+async fn begin(context: &Context, args: &RealiseArgs) -> Result<(Plan, Option<Held>), Failure> {
+    let roots = roots(context, args).await?;
+    let store = Store::new(StoreUrl::Auto);
+    let plan = plan(context, &store, roots).await?;
+    tell(context, &plan);
+    if plan.outputs.is_empty() {
+        return Ok((plan, None));
+    }
+    let session = Arc::new(blocking(move || StoreSession::open(store)).await?);
+    let present = look_up(&session, &plan).await?;
+    Ok((plan, Some((session, present))))
+}
+
 /// The derivations that were named, or that an expression makes.
 async fn roots(context: &Context, args: &RealiseArgs) -> Result<Vec<StorePath>, Failure> {
     let mut roots: Vec<_> = args
@@ -89,12 +104,8 @@ async fn roots(context: &Context, args: &RealiseArgs) -> Result<Vec<StorePath>, 
         .iter()
         .map(|text| drv::parse(text))
         .collect::<Result<_, _>>()?;
-    if let Some(file) = args.file.clone() {
-        let (config, attributes) = (context.settings.config.clone(), args.attr.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            instantiate::instantiate(&config, &file, &attributes)
-        });
-        roots.extend(made.await.map_err(|_| defect())??);
+    if let Some(file) = &args.file {
+        roots.extend(instantiate::instantiate(&context.settings.config, file, &args.attr).await?);
     }
     Ok(roots)
 }
@@ -109,11 +120,7 @@ async fn plan(context: &Context, store: &Store, roots: Vec<StorePath>) -> Result
 
 /// Which outputs are valid, in the order of the plan. All are protected from now on.
 async fn look_up(session: &Arc<StoreSession>, plan: &Plan) -> Result<Vec<bool>, Failure> {
-    let outputs: Vec<_> = plan
-        .outputs
-        .iter()
-        .map(|one| one.url.output.clone())
-        .collect();
+    let outputs: Vec<_> = plan.outputs.iter().map(|one| one.output.clone()).collect();
     let session = Arc::clone(session);
     blocking(move || outputs.iter().map(|output| session.hold(output)).collect()).await
 }
@@ -164,16 +171,16 @@ fn print(
         return context.printer.json(report);
     }
     for (planned, status) in plan.outputs.iter().zip(statuses) {
-        let path = planned.url.output.store_path();
-        let fetcher = &planned.url.fetcher;
+        let path = planned.output.store_path();
+        let fetcher = planned.fetcher(status.way());
         let line = match status {
             Status::Failed(_) => continue,
-            Status::Present | Status::Fetched(_) if !args.dry_run => path.to_string(),
-            Status::Planned(Some(origin)) => {
+            Status::Present | Status::Fetched(..) if !args.dry_run => path.to_string(),
+            Status::Planned(_, Some(origin)) => {
                 format!("{path}  would be fetched by {fetcher} from {origin}")
             }
-            Status::Planned(None) => format!("{path}  would be fetched by {fetcher}"),
-            Status::Present | Status::Fetched(_) => format!("{path}  is there"),
+            Status::Planned(_, None) => format!("{path}  would be fetched by {fetcher}"),
+            Status::Present | Status::Fetched(..) => format!("{path}  is there"),
         };
         context.printer.result(&line)?;
     }
@@ -189,7 +196,7 @@ fn failure(plan: &Plan, statuses: &[Status]) -> Option<Failure> {
         .iter()
         .copied()
         .chain(&unread)
-        .min_by_key(|failure| failure.status.rank())?;
+        .min_by_key(|failure| failure.status.gravity())?;
     let mut problems = Vec::new();
     if !failures.is_empty() {
         problems.push(format!(

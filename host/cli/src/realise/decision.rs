@@ -27,17 +27,24 @@ const BUILTIN: &str = "builtin:fetchurl";
 pub(crate) const URL: &str = "url";
 
 /// Attributes that change what is downloaded or what becomes of it: of nixpkgs' `fetchurl` (whose earlier
-/// releases hand on `netrcPhase` as `postHook` alone), and the last two of Nix's own.
-const ALTERING: [&str; 9] = [
+/// releases hand on `netrcPhase` as `postHook` alone), of Nix's own, and those by which a builder says that it
+/// is another one, which has a `url` too.
+const ALTERING: [&str; 15] = [
     "postFetch",
     "curlOpts",
     "curlOptsList",
+    "NIX_CURL_FLAGS",
     "netrcPhase",
     "postHook",
     "showURLs",
     "downloadToTemp",
     "executable",
     "unpack",
+    "buildCommand",
+    "buildCommandPath",
+    "buildPhase",
+    "installPhase",
+    "phases",
 ];
 
 /// What is done about a derivation's output.

@@ -14,13 +14,15 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::decision::{Origin, URL};
-use super::plan::{Planned, gc_root};
+use super::plan::{Planned, Way, gc_root};
 use super::progress::Progress;
 use crate::catalog::Selected;
 use crate::context::Context;
+use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::fetching::effective_origin;
 use crate::journal::Done;
+use crate::report::ResultReport;
 use crate::signals::{Stop, Stops};
 use crate::unattended::{self, Ended, Unattended};
 
@@ -29,15 +31,23 @@ use crate::unattended::{self, Ended, Unattended};
 pub(crate) enum Status {
     /// The store has had it before.
     Present,
-    /// It would be fetched, from this origin first.
-    Planned(Option<String>),
-    /// The store has it now: its NAR has so many bytes.
-    Fetched(u64),
+    /// It would be fetched in this way, from this origin first.
+    Planned(usize, Option<String>),
+    /// The store has it now, in this way: its NAR has so many bytes.
+    Fetched(usize, u64),
     /// The store does not have it, or it has no GC root.
     Failed(Box<Failure>),
 }
 
 impl Status {
+    /// The number of the way that it is about: of the first one where none leads there.
+    pub(crate) const fn way(&self) -> usize {
+        match self {
+            Self::Planned(way, _) | Self::Fetched(way, _) => *way,
+            Self::Present | Self::Failed(_) => 0,
+        }
+    }
+
     /// The failure, if it is one.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
@@ -70,8 +80,8 @@ impl Fetches<'_> {
         outputs: &[Planned],
         present: &[bool],
         jobs: usize,
+        stops: &mut Stops,
     ) -> Result<(Vec<Status>, Option<Stop>), Failure> {
-        let mut stops = Stops::listen();
         let (stop, stopped) = watch::channel(None);
         let fetches = outputs.iter().zip(present).enumerate();
         let fetches = fetches.map(|(at, (planned, is_present))| {
@@ -79,7 +89,7 @@ impl Fetches<'_> {
             let stopped = stopped.clone();
             async move {
                 let status = if *is_present {
-                    self.keep(&planned.url.output, root).await
+                    self.keep(&planned.output, root).await
                 } else {
                     self.fetch(planned, root, stopped).await
                 };
@@ -99,12 +109,27 @@ impl Fetches<'_> {
         }
     }
 
-    /// What would be done about an output that is not there: nobody is asked.
-    pub(crate) async fn plan(&self, planned: &Planned) -> Status {
-        match self.prepare(planned).await {
-            Ok((_, _, origin)) => Status::Planned(origin),
-            Err(failure) => self.failed(&planned.url.output, failure),
+    /// What would be done about each output: nobody is asked.
+    pub(crate) async fn plan_all(&self, outputs: &[Planned], present: &[bool]) -> Vec<Status> {
+        let mut statuses = Vec::with_capacity(outputs.len());
+        for (planned, is_present) in outputs.iter().zip(present) {
+            statuses.push(match is_present {
+                true => Status::Present,
+                false => self.plan(planned).await,
+            });
         }
+        statuses
+    }
+
+    async fn plan(&self, planned: &Planned) -> Status {
+        let mut failures = Vec::new();
+        for (at, way) in planned.ways.iter().enumerate() {
+            match self.prepare(way).await {
+                Ok((_, _, origin)) => return Status::Planned(at, origin),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        self.all_failed(&planned.output, failures)
     }
 
     /// Makes the GC root of what is there.
@@ -119,21 +144,57 @@ impl Fetches<'_> {
         }
     }
 
+    /// Makes an output valid in the first way that leads to it.
     async fn fetch(
         &self,
         planned: &Planned,
         root: Option<PathBuf>,
         mut stopped: watch::Receiver<Option<Stop>>,
     ) -> Status {
-        let output = &planned.url.output;
-        if let Some(stop) = *stopped.borrow() {
-            return Status::Failed(Box::new(Failure::stopped(stop)));
+        let output = &planned.output;
+        let mut failures = Vec::new();
+        for (at, way) in planned.ways.iter().enumerate() {
+            match self.attempt(way, root.clone(), &mut stopped).await {
+                Ok(size) => {
+                    for failure in failures {
+                        self.progress.warning(&told(output, &failure));
+                    }
+                    let line = format!("fetched {}, {}", output.store_path(), HumanBytes(size));
+                    self.progress.ended(&line);
+                    return Status::Fetched(at, size);
+                }
+                Err(failure) if matches!(failure.status, ExitStatus::Signal(_)) => {
+                    return Status::Failed(Box::new(failure));
+                }
+                Err(failure) => {
+                    let is_of_store = failure.status == ExitStatus::Sink;
+                    failures.push(failure);
+                    // Where it comes from does not matter then.
+                    if is_of_store {
+                        break;
+                    }
+                }
+            }
         }
-        let (selected, mut job) = match self.prepare(planned).await {
+        self.progress.ended(&format!("failed: {}", output.name));
+        self.all_failed(output, failures)
+    }
+
+    /// Goes one way, and keeps a record of it. The size of the output's NAR.
+    async fn attempt(
+        &self,
+        way: &Way,
+        root: Option<PathBuf>,
+        stopped: &mut watch::Receiver<Option<Stop>>,
+    ) -> Result<u64, Failure> {
+        if let Some(stop) = *stopped.borrow() {
+            return Err(Failure::stopped(stop));
+        }
+        let (selected, mut job) = match self.prepare(way).await {
             Ok((selected, job, _)) => (selected, job),
-            Err(failure) => return self.ended(planned, Done::default(), Err(failure)),
+            Err(failure) => return Err(self.recorded(way, Done::default(), failure)),
         };
-        let watching = self.progress.watch(output.name.as_str());
+        let watching = self.progress.watch(way.url.output.name.as_str());
         job.observer = Arc::clone(&watching) as Arc<dyn fetchhost_pipeline::Observer>;
         job.destinations = vec![self.session.destination(root)];
         let mut run = std::pin::pin!(unattended::carry_out(job, &selected));
@@ -148,38 +209,38 @@ impl Fetches<'_> {
             stop = stop => match stop.filter(|_| !watching.is_committing()) {
                 Some(stop) => {
                     watching.finish();
-                    return Status::Failed(Box::new(Failure::stopped(stop)));
+                    return Err(Failure::stopped(stop));
                 }
                 None => run.await,
             },
         };
         watching.finish();
-        let result = result.map(|(outcome, report)| {
-            let verified = outcome.verified.as_ref();
-            (verified.map_or(0, |verified| verified.nar_size()), report)
-        });
-        self.ended(planned, done, result)
+        match result {
+            Ok((outcome, report)) => {
+                self.record(way, done, Ok(&report));
+                let verified = outcome.verified.as_ref();
+                Ok(verified.map_or(0, |verified| verified.nar_size()))
+            }
+            Err(failure) => Err(self.recorded(way, done, failure)),
+        }
     }
 
     /// The job that makes an output, and the origin that it asks first.
-    async fn prepare(
-        &self,
-        planned: &Planned,
-    ) -> Result<(Arc<Selected>, Job, Option<String>), Failure> {
-        let url = &planned.url;
-        let selected =
-            self.unattended
-                .select(&url.fetcher)
-                .await
-                .map_err(|failure| match &planned.origin {
-                    Origin::Ours => failure,
-                    Origin::Routed(from) => Failure {
-                        message: format!("the route at {from}: {}", failure.message),
-                        ..failure
-                    },
-                })?;
+    async fn prepare(&self, way: &Way) -> Result<(Arc<Selected>, Job, Option<String>), Failure> {
+        let url = &way.url;
+        let selected = self
+            .unattended
+            .select(&url.fetcher)
+            .await
+            .map_err(|failure| match &way.origin {
+                Origin::Ours => failure,
+                Origin::Routed(from) => Failure {
+                    message: format!("the route at {from}: {}", failure.message),
+                    ..failure
+                },
+            })?;
         let description = selected.description()?;
-        if let Origin::Routed(from) = &planned.origin {
+        if let Origin::Routed(from) = &way.origin {
             check_route(from, &url.fetcher, description)?;
         }
         let job = self.unattended.job(url, &selected)?;
@@ -188,40 +249,40 @@ impl Fetches<'_> {
         Ok((selected, job, origin))
     }
 
-    /// Keeps a record of a fetch that ended, and tells of it.
-    fn ended(
+    /// A failure with the ticket of its record.
+    fn recorded(&self, way: &Way, done: Done, failure: Failure) -> Failure {
+        let failure = unattended::escaped(failure);
+        let ticket = self.record(way, done, Err(&failure));
+        Failure { ticket, ..failure }
+    }
+
+    fn record(
         &self,
-        planned: &Planned,
+        way: &Way,
         done: Done,
-        result: Result<(u64, crate::report::ResultReport), Failure>,
-    ) -> Status {
-        let (url, printer) = (&planned.url, self.context.printer);
-        let state = self.context.environment.state.as_ref();
-        let record =
-            |ended| state.map(|state| unattended::record(state, printer, url, done.clone(), ended));
-        match result {
-            Ok((size, report)) => {
-                record(Ok(&report));
-                let path = url.output.store_path();
-                let line = format!("fetched {path}, {}", HumanBytes(size));
-                self.progress.ended(&line);
-                Status::Fetched(size)
-            }
-            Err(failure) => {
-                let mut failure = unattended::escaped(failure);
-                failure.ticket = record(Err(&failure));
-                self.progress.ended(&format!("failed: {}", url.output.name));
-                self.failed(&url.output, failure)
-            }
-        }
+        ended: Result<&ResultReport, &Failure>,
+    ) -> Option<String> {
+        let state = self.context.environment.state.as_ref()?;
+        let printer = self.context.printer;
+        Some(unattended::record(state, printer, &way.url, done, ended))
+    }
+
+    /// Tells of the failure of each way; the gravest one is the output's.
+    fn all_failed(&self, output: &FixedOutput, failures: Vec<Failure>) -> Status {
+        let told = failures
+            .into_iter()
+            .map(|failure| self.failed(output, failure));
+        let gravity = |status: &Status| status.failure().map(|failure| failure.status.gravity());
+        told.min_by_key(gravity).unwrap_or_else(|| {
+            let none = Failure::usage("no derivation says how it is fetched");
+            Status::Failed(Box::new(none))
+        })
     }
 
     /// Tells of a failure, with its advice where nobody has been given that yet.
     fn failed(&self, output: &FixedOutput, failure: Failure) -> Status {
         let failure = unattended::escaped(failure);
-        let ticket = failure.ticket.as_ref();
-        let ticket = ticket.map_or_else(String::new, |ticket| format!(" (ticket {ticket})"));
-        let mut text = format!("`{}`{ticket}: {}", output.name, failure.message);
+        let mut text = told(output, &failure);
         if let Some(hint) = &failure.hint {
             let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
             if !hints.contains(hint) {
@@ -232,6 +293,12 @@ impl Fetches<'_> {
         self.progress.error(&text);
         Status::Failed(Box::new(failure))
     }
+}
+
+fn told(output: &FixedOutput, failure: &Failure) -> String {
+    let ticket = failure.ticket.as_ref();
+    let ticket = ticket.map_or_else(String::new, |ticket| format!(" (ticket {ticket})"));
+    format!("`{}`{ticket}: {}", output.name, failure.message)
 }
 
 /// Refuses the route at `from` when its fetcher cannot be run with a URL and nothing else.

@@ -1,11 +1,14 @@
 //! `--file`: the derivations of an expression, by Nix itself.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use fetchhost_formats::StorePath;
-use fetchhost_policy::{Config, SourceSpec};
+use fetchhost_pipeline::Error;
+use fetchhost_policy::Config;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::drv;
 use crate::failure::Failure;
@@ -13,11 +16,11 @@ use crate::failure::Failure;
 /// The program that evaluates.
 const PROGRAM: &str = "nix-instantiate";
 
-/// Evaluates `file`, or `attributes` of it. May block.
+/// Evaluates `file`, or `attributes` of it. Given up, it ends the evaluation.
 ///
-/// Whoever wrote the expression learns nothing that the configuration calls a secret: the variables that it
-/// names as credentials are not in the environment of the evaluation.
-pub(crate) fn instantiate(
+/// Whoever wrote the expression learns no secret from the environment: the variables that the configuration's
+/// credentials are read from are not in that of the evaluation.
+pub(crate) async fn instantiate(
     config: &Config,
     file: &Path,
     attributes: &[String],
@@ -41,15 +44,21 @@ pub(crate) fn instantiate(
         command.args(["--attr", attribute]);
     }
     for credential in config.credentials.values() {
-        if let SourceSpec::Env(variable) = &credential.source {
+        for variable in credential.source.variables() {
             command.env_remove(variable);
         }
     }
-    let output = command
+    let child = command
         .arg(file)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
+        .spawn()
+        .map_err(failed)?;
+    let _ended = EndedWithThis::of(&child);
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output())
+        .await
+        .map_err(|_| Error::Thread(PROGRAM.to_owned()))?
         .map_err(failed)?;
     if !output.status.success() {
         return Err(Failure::usage(format!(
@@ -59,4 +68,23 @@ pub(crate) fn instantiate(
     }
     let printed = String::from_utf8_lossy(&output.stdout);
     printed.lines().map(drv::parse).collect()
+}
+
+/// A process that is asked to end when this is dropped, if it has not by then.
+struct EndedWithThis(Option<OwnedFd>);
+
+impl EndedWithThis {
+    fn of(child: &Child) -> Self {
+        let process = Pid::from_child(child);
+        Self(pidfd_open(process, PidfdFlags::empty()).ok())
+    }
+}
+
+impl Drop for EndedWithThis {
+    fn drop(&mut self) {
+        if let Some(process) = &self.0 {
+            // One that has ended hears nothing.
+            let _ = pidfd_send_signal(process, Signal::TERM);
+        }
+    }
 }

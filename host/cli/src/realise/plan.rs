@@ -11,15 +11,27 @@ use fetchhost_sinks::Place;
 use super::closure::{self, Unreadable};
 use super::decision::{Decision, Origin, decide};
 
+/// How many ways to one output are remembered. Who writes an expression can name as many as he likes.
+const MAX_WAYS: usize = 8;
+
 /// One output that is to be fetched.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
     /// What is fetched.
+    pub(crate) output: FixedOutput,
+    /// How: each as another derivation says, in their order. What one says must not keep others from working.
+    pub(crate) ways: Vec<Way>,
+    /// The derivations that want it.
+    pub(crate) derivations: Vec<StorePath>,
+}
+
+/// One way to an output.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Way {
+    /// What fetches it, and with which parameters.
     pub(crate) url: FetchUrl,
     /// Why.
     pub(crate) origin: Origin,
-    /// The derivations that want it.
-    pub(crate) derivations: Vec<StorePath>,
 }
 
 /// An output that looks like ours, and is left to Nix.
@@ -69,17 +81,40 @@ impl Plan {
             Decision::Fetch(url, origin) => {
                 let at = *known.entry(url.output.clone()).or_insert_with(|| {
                     self.outputs.push(Planned {
-                        url,
-                        origin,
+                        output: url.output.clone(),
+                        ways: Vec::new(),
                         derivations: Vec::new(),
                     });
                     self.outputs.len() - 1
                 });
                 if let Some(planned) = self.outputs.get_mut(at) {
                     planned.derivations.push(path.clone());
+                    planned.add(Way { url, origin });
                 }
             }
         }
+    }
+}
+
+impl Planned {
+    fn add(&mut self, way: Way) {
+        // Ports and owners of gateways make no other way.
+        let of = |way: &Way| {
+            (
+                way.url.fetcher.clone(),
+                way.url.params.clone(),
+                way.url.executable,
+            )
+        };
+        let is_known = self.ways.iter().any(|known| of(known) == of(&way));
+        if !is_known && self.ways.len() < MAX_WAYS {
+            self.ways.push(way);
+        }
+    }
+
+    /// The fetcher of the way number `at`, from 0 on.
+    pub(crate) fn fetcher(&self, at: usize) -> &str {
+        self.ways.get(at).map_or("", |way| &way.url.fetcher)
     }
 }
 

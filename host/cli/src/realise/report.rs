@@ -83,11 +83,11 @@ impl OutputReport {
     fn new(planned: &Planned, status: &Status) -> Self {
         let (word, nar_size, origin) = match status {
             Status::Present => ("present", None, None),
-            Status::Planned(origin) => ("planned", None, origin.clone()),
-            Status::Fetched(size) => ("fetched", Some(*size), None),
+            Status::Planned(_, origin) => ("planned", None, origin.clone()),
+            Status::Fetched(_, size) => ("fetched", Some(*size), None),
             Status::Failed(_) => ("failed", None, None),
         };
-        let output = &planned.url.output;
+        let output = &planned.output;
         Self {
             store_path: output.store_path().to_string(),
             derivations: planned
@@ -95,7 +95,7 @@ impl OutputReport {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            fetcher: planned.url.fetcher.clone(),
+            fetcher: planned.fetcher(status.way()).to_owned(),
             hash: output.hash.to_string(),
             status: word,
             nar_size,

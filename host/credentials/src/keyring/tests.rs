@@ -1,6 +1,7 @@
 //! Each source, well-behaved and hostile.
 
 mod age;
+mod aws;
 mod files;
 mod helpers;
 mod others;

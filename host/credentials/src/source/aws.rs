@@ -4,54 +4,39 @@
 //! |---|---|
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | first, where no profile is named |
 //! | the profile that is named, else `$AWS_PROFILE`, else `default`, in `$AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials` | then |
-//! | the same profile in `$AWS_CONFIG_FILE` or `~/.aws/config` | where the first has no such profile |
+//! | the same profile in `$AWS_CONFIG_FILE` or `~/.aws/config` | where the first has no such profile, or no keys in it |
 //!
 //! Profiles that say where keys are to be had (`sso_…`, `role_arn`, `credential_process`, …) are not
 //! followed: that would run programs and ask servers that the user has not named here. A `command` that
 //! prints the keys does.
 
-use std::{ffi::OsString, io, path::PathBuf};
+mod profile;
 
-use fetchhost_policy::CredentialSpec;
+use std::{ffi::OsString, io, path::PathBuf, time::Duration};
+
+use fetchhost_policy::{AWS_KEY_VARIABLES, CredentialSpec};
 use zeroize::Zeroizing;
 
 use super::{
-    Surroundings,
+    Found, Surroundings,
     file::{FileError, Trust, read_file},
     refuse_file,
 };
-use crate::{AwsProblem, CredentialError, FileKind, Secret, aws::AccessKeys};
+use crate::{AwsProblem, CredentialError, FileKind, aws::AccessKeys};
+use profile::{MAX_BYTES, Profile};
 
-const ID: &str = "AWS_ACCESS_KEY_ID";
-const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
-const SESSION: &str = "AWS_SESSION_TOKEN";
+const ID: &str = AWS_KEY_VARIABLES[0];
+const SECRET: &str = AWS_KEY_VARIABLES[1];
+const SESSION: &str = AWS_KEY_VARIABLES[2];
 const PROFILE: &str = "AWS_PROFILE";
-/// No file of profiles is larger.
-const MAX_BYTES: usize = 1024 * 1024;
-/// Keys of a profile that say where its keys are to be had.
-const ELSEWHERE: [&str; 6] = [
-    "credential_process",
-    "credential_source",
-    "role_arn",
-    "source_profile",
-    "sso_session",
-    "sso_start_url",
-];
-
-/// What a profile says of its keys.
-#[derive(Default)]
-struct Profile {
-    id: Option<String>,
-    secret: Option<Zeroizing<String>>,
-    session: Option<Zeroizing<String>>,
-    elsewhere: Option<&'static str>,
-}
+/// How long the keys of a session are used that a file holds: who writes them there renews them there.
+const SESSION_REMEMBERED: Duration = Duration::from_secs(60);
 
 pub(super) fn read(
     spec: &CredentialSpec,
     profile: Option<&str>,
     surroundings: &Surroundings,
-) -> Result<Secret, CredentialError> {
+) -> Result<Found, CredentialError> {
     let fail = |problem| CredentialError::Aws {
         credential: spec.name.clone(),
         problem,
@@ -59,7 +44,10 @@ pub(super) fn read(
     if profile.is_none()
         && let Some(keys) = environment(surroundings).map_err(fail)?
     {
-        return Ok(keys.into_secret());
+        return Ok(Found {
+            secret: keys.into_secret(),
+            until: None,
+        });
     }
     let name = match profile {
         Some(profile) => profile.to_owned(),
@@ -67,7 +55,7 @@ pub(super) fn read(
             .map_err(fail)?
             .unwrap_or_else(|| "default".to_owned()),
     };
-    let mut places = Vec::new();
+    let (mut places, mut lacking) = (Vec::new(), None);
     let files = [
         (
             "AWS_SHARED_CREDENTIALS_FILE",
@@ -90,24 +78,36 @@ pub(super) fn read(
             }
             Err(error) => return Err(refuse_file(spec, error, FileKind::Aws)),
         };
-        if let Some(found) = find(&content, &name, is_config).map_err(|problem| {
+        let found = Profile::find(&content, &name, is_config).map_err(|problem| {
             fail(AwsProblem::File {
                 path: path.clone(),
                 problem,
             })
-        })? {
-            return found
-                .keys(&name, path)
-                .map(AccessKeys::into_secret)
-                .map_err(fail);
+        })?;
+        let Some(found) = found else {
+            places.push(path);
+            continue;
+        };
+        match keys(found, &name, path) {
+            Ok(keys) => {
+                let until = (surroundings.clock)().checked_add(SESSION_REMEMBERED);
+                let until = until.filter(|_| keys.is_of_session());
+                let secret = keys.into_secret();
+                return Ok(Found { secret, until });
+            }
+            // The other file may have them; where they are to be had says more than that they are not here.
+            Err(problem) => {
+                if lacking.is_none() || matches!(problem, AwsProblem::Elsewhere { .. }) {
+                    lacking = Some(problem);
+                }
+            }
         }
-        places.push(path);
     }
-    Err(fail(AwsProblem::NoProfile {
+    Err(fail(lacking.unwrap_or_else(|| AwsProblem::NoProfile {
         profile: name,
         places,
         is_named: profile.is_some(),
-    }))
+    })))
 }
 
 /// The keys in the environment, both or none.
@@ -147,69 +147,24 @@ fn place(surroundings: &Surroundings, variable: &str, usual: &str) -> Option<Pat
         .or_else(|| Some(surroundings.folder("HOME")?.join(usual)))
 }
 
-/// What the file says of the profile called `name`; none when it has no such section. `is_config`: its
-/// sections are called `profile NAME`, but for the default one.
-fn find(content: &[u8], name: &str, is_config: bool) -> Result<Option<Profile>, &'static str> {
-    if content.len() > MAX_BYTES {
-        return Err("it is longer than 1 MiB");
-    }
-    let text = str::from_utf8(content).map_err(|_| "it is not UTF-8")?;
-    let mut found: Option<Profile> = None;
-    let mut is_ours = false;
-    for line in text.lines() {
-        // An indented line belongs to a setting above it that has parts.
-        if line.starts_with([' ', '\t', '#', ';']) || line.trim().is_empty() {
-            continue;
-        }
-        if let Some(section) = line.trim_end().strip_prefix('[') {
-            let section = section.split(']').next().unwrap_or_default().trim();
-            is_ours = match section.strip_prefix("profile").filter(|_| is_config) {
-                Some(rest) if rest.starts_with([' ', '\t']) => rest.trim() == name,
-                _ => section == name && (!is_config || name == "default"),
-            };
-            if is_ours {
-                found.get_or_insert_default();
-            }
-            continue;
-        }
-        let Some(profile) = found.as_mut().filter(|_| is_ours) else {
-            continue;
-        };
-        let (key, value) = line
-            .split_once('=')
-            .ok_or("a line is neither `[NAME]` nor `KEY = VALUE`")?;
-        profile.set(key.trim(), value.trim());
-    }
-    Ok(found)
-}
-
-impl Profile {
-    fn set(&mut self, key: &str, value: &str) {
-        let key = key.to_ascii_lowercase();
-        let secret = || Some(Zeroizing::new(value.to_owned()));
-        match key.as_str() {
-            "aws_access_key_id" => self.id = Some(value.to_owned()),
-            "aws_secret_access_key" => self.secret = secret(),
-            "aws_session_token" => self.session = secret(),
-            key => {
-                let known = ELSEWHERE.into_iter().find(|known| *known == key);
-                self.elsewhere = self.elsewhere.or(known);
-            }
-        }
-    }
-
-    fn keys(self, name: &str, path: PathBuf) -> Result<AccessKeys, AwsProblem> {
-        match (self.id, self.secret, self.elsewhere) {
-            (Some(id), Some(secret), _) => Ok(AccessKeys::new(id, secret, self.session)),
-            (None, None, Some(setting)) => Err(AwsProblem::Elsewhere {
-                profile: name.to_owned(),
-                path,
-                setting,
-            }),
-            _ => Err(AwsProblem::NoKeys {
-                profile: name.to_owned(),
-                path,
-            }),
-        }
+/// The keys of the profile that was found in the file at `path`.
+fn keys(found: Profile, name: &str, path: PathBuf) -> Result<AccessKeys, AwsProblem> {
+    let Profile {
+        id,
+        secret,
+        session,
+        elsewhere,
+    } = found;
+    match (id, secret, elsewhere) {
+        (Some(id), Some(secret), _) => Ok(AccessKeys::new(id, secret, session)),
+        (None, None, Some(setting)) => Err(AwsProblem::Elsewhere {
+            profile: name.to_owned(),
+            path,
+            setting,
+        }),
+        _ => Err(AwsProblem::NoKeys {
+            profile: name.to_owned(),
+            path,
+        }),
     }
 }

@@ -7,21 +7,14 @@
 //! Of its headers only the one is taken that the credential's scheme names, so a helper cannot place
 //! anything else into a request.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use fetchhost_policy::{CredentialSpec, Origin, Program, Scheme};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Found, Surroundings, program};
+use super::{Found, SKEW, Surroundings, program};
 use crate::{ProgramProblem, Secret};
-
-/// How long before its end a credential is asked for anew: a request takes its time, and clocks
-/// differ.
-const SKEW: Duration = Duration::from_secs(60);
 
 /// What a helper writes. Members that the protocol adds are passed over, as it demands.
 #[derive(Deserialize)]

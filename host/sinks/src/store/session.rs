@@ -130,8 +130,11 @@ impl Spare {
                 (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
             state.is_used = true;
-            if let Some(idle) = state.idle.pop() {
-                return Ok(idle);
+            // Its end shows only here: a daemon that was started anew takes what comes over a new one.
+            while let Some((place, mut connection)) = state.idle.pop() {
+                if connection.is_open() {
+                    return Ok((place, connection));
+                }
             }
             if !state.is_growing {
                 state.is_growing = true;

@@ -24,7 +24,7 @@ pub(crate) const QUERY_PATH_INFO: u64 = 26;
 /// Long enough for any machine, short enough for a test that fails.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
-/// A daemon that follows a script on its one connection.
+/// A daemon that follows a script.
 pub(crate) struct Scripted<T> {
     folder: TempDir,
     thread: JoinHandle<T>,
@@ -32,14 +32,14 @@ pub(crate) struct Scripted<T> {
 
 impl<T: Send + 'static> Scripted<T> {
     pub(crate) fn start(script: impl FnOnce(&mut Peer) -> T + Send + 'static) -> Self {
+        Self::listening(|listener| script(&mut Peer::accept(listener)))
+    }
+
+    /// For a script of several connections.
+    pub(crate) fn listening(script: impl FnOnce(&UnixListener) -> T + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(WATCHDOG)).unwrap();
-            stream.set_write_timeout(Some(WATCHDOG)).unwrap();
-            script(&mut Peer(stream))
-        });
+        let thread = thread::spawn(move || script(&listener));
         Self { folder, thread }
     }
 
@@ -73,6 +73,14 @@ impl<T: Send + 'static> Scripted<T> {
 pub(crate) struct Peer(pub(crate) UnixStream);
 
 impl Peer {
+    /// The next client.
+    pub(crate) fn accept(listener: &UnixListener) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(WATCHDOG)).unwrap();
+        stream.set_write_timeout(Some(WATCHDOG)).unwrap();
+        Self(stream)
+    }
+
     pub(crate) fn number(&mut self) -> u64 {
         self.try_number().unwrap()
     }

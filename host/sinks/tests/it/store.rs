@@ -5,6 +5,7 @@ mod collector;
 mod gc_root;
 mod hostile;
 mod lookup;
+mod session;
 
 use fetchhost_artifact::Verified;
 use fetchhost_formats::nar::{Event, Piece};

@@ -19,6 +19,7 @@ mod redirects;
 mod requests;
 mod retries;
 mod secrets;
+mod signatures;
 mod support;
 mod tls;
 mod tunnel;

@@ -162,15 +162,23 @@ fn what_a_build_needs_is_there_before_it_and_no_gateway_takes_part() {
 fn a_file_is_evaluated_by_nix_first() {
     for nix in Nix::all("a_file_is_evaluated_by_nix_first") {
         let standin = files(&[("/a", b"a"), ("/b", b"b"), ("/c", b"c")]);
-        let sandbox = granted(&nix, &standin);
+        let aws = "[credential.keys]\nsource = { aws = true }\nscheme = \"aws-sigv4\"\norigins = [\"https://s3.example\"]\n";
+        let sandbox = nix
+            .sandbox()
+            .variable("AWS_SECRET_ACCESS_KEY", "canary")
+            .variable("AWS_SESSION_TOKEN", "canary")
+            .configured(&configuration(&standin, aws));
         let expression = format!(
             "{{ a = {}; deep.b = {}; c = {}; leak = {}; }}",
             public(&standin, "/a", "a", &sri(b"a")),
             public(&standin, "/b", "b", &sri(b"b")),
             public(&standin, "/c", "c", &sri(b"c")),
             format_args!(
-                "derivation {{ name = \"x\" + builtins.getEnv \"{}\"; system = \"x\"; builder = \"x\"; }}",
-                fetchhost_e2e::TOKEN_VARIABLE
+                "derivation {{ name = \"x\" + builtins.concatStringsSep \"\" (map builtins.getEnv [ \"{}\" \"{}\" \"{}\" ]); \
+                 system = \"x\"; builder = \"x\"; }}",
+                fetchhost_e2e::TOKEN_VARIABLE,
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
             ),
         );
         let file = sandbox.path("-set.nix");
@@ -224,6 +232,36 @@ fn one_output_of_two_derivations_is_fetched_once() {
         assert_eq!(json["outputs"][0]["derivations"], json!(drvs));
         assert_eq!(json["outputs"][0]["status"], "fetched");
         assert_eq!(standin.requests().len(), 1);
+    }
+}
+
+#[test]
+fn what_one_derivation_says_does_not_keep_another_from_working() {
+    for nix in Nix::all("what_one_derivation_says_does_not_keep_another") {
+        let standin = files(&[("/right", b"same"), ("/wrong", b"other")]);
+        let elsewhere = files(&[("/right", b"same")]);
+        let sandbox = granted(&nix, &standin);
+        let hash = sri(b"same");
+        let drv = |expression: &str| instantiate(&nix, expression);
+        let denied = drv(&public(&elsewhere, "/right", "one", &hash));
+        let missing = drv(&public(&standin, "/missing", "one", &hash));
+        let wrong = drv(&public(&standin, "/wrong", "one", &hash));
+        let right = drv(&public(&standin, "/right", "one", &hash));
+        // The worst of its ways is what an output fails with.
+        sandbox.run(realise(&[&missing, &denied])).exits(3);
+        standin.take_requests();
+
+        let planned = sandbox.run(realise(&[&denied, &right]).flag("--dry-run"));
+        assert!(lines(&planned.exits(0))[0].ends_with(&standin.api_origin()));
+        let all = realise(&[&denied, &missing, &wrong, &right]);
+        let fetched = sandbox.run(all).exits(0);
+        assert_eq!(lines(&fetched).len(), 1);
+        for part in ["warning: `one` (ticket ", &sri(b"other"), "[1/1] fetched"] {
+            assert!(fetched.stderr.contains(part), "{part}: {}", fetched.stderr);
+        }
+        assert!(!fetched.stderr.contains("error:"), "{}", fetched.stderr);
+        assert_eq!(standin.requests().len(), 3);
+        assert_eq!(elsewhere.requests(), []);
     }
 }
 

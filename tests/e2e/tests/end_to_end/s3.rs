@@ -277,3 +277,68 @@ fn a_private_bucket_is_served_again_to_a_nix_that_has_no_keys() {
         assert!(!requests.concat().contains(SECRET_ACCESS_KEY));
     }
 }
+
+/// Keys that have to be encoded for a URL, or look as if they were.
+const ODD: [&str; 9] = [
+    "a!b'c(d)e*f",
+    "@a$b&c=d;e,f~g:h",
+    " a+b  c ",
+    "é/日本/🦀",
+    "a%2Fb%20c%zz%",
+    "a?b#c[d]{e}|^`\"<>",
+    "..a/.b/c../...",
+    "tool.tar.gz?versionId=1",
+    "e\u{301}\u{a0}\u{feff}",
+];
+
+#[test]
+fn keys_with_odd_characters_are_signed_as_servers_read_them_or_refused() {
+    let (server, sandbox) = (server(), with_keys());
+    let fetch = |key: &str| {
+        sandbox.run(
+            object(&server)
+                .set("--key", key)
+                .with("--name", "object")
+                .with("--credential", "aws=aws")
+                .with("--to", sandbox.out("object"))
+                .flag("--refetch"),
+        )
+    };
+    for key in ODD {
+        server.put("artifacts", key, CONTENT);
+        fetch(key).exits(0);
+    }
+    let asked = server.requests().len();
+    for (key, code, says) in [
+        ("", 2, "`key` is empty"),
+        ("a/../b", 2, "`.` or `..` segment"),
+        ("%2e%2e/b", 1, "climbs"),
+        ("a\\b", 3, "backslash"),
+        ("a\nb", 3, "control character"),
+    ] {
+        fetch(key).exits(code).says([says]);
+    }
+    assert_eq!(server.requests().len(), asked);
+}
+
+#[test]
+fn a_url_is_signed_right_however_its_path_is_written() {
+    let server = server();
+    let pair = format!("{ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}");
+    let sandbox = Sandbox::new().variable("KEYS", &pair);
+    server.put("artifacts", "a!b'(c)@d$&=;,~:.é", CONTENT);
+    for path in [
+        "a!b'(c)@d$&=;,~:.é",
+        "a%21b%27%28c%29%40d%24%26%3D%3B%2C%7E%3A%2E%c3%a9",
+        "a!b'(c)@d$&=;,~:.é?x=a+b%20c&y&&b=1&a=%2f|^`{}'\"!()*~",
+    ] {
+        let line = CommandLine::new(["run", "http-file"])
+            .with("--url", format!("{}/artifacts/{path}", server.url()))
+            .with("--hash", sri(CONTENT))
+            .with("--name", "object")
+            .with("--credential", "auth=env:KEYS,aws-sigv4")
+            .with("--to", sandbox.out("object"))
+            .flag("--refetch");
+        sandbox.run(line).exits(0);
+    }
+}

@@ -159,6 +159,8 @@ fn what_its_builder_alone_understands_is_left_to_nix_with_a_note() {
     }
     let list = r#"{"url":"https://a.example/x","curlOptsList":["-u","a:b"]}"#;
     assert!(reason(decided("sha256", "/b", &[("__json", list)])).contains("curlOptsList"));
+    let exported = r#"{"url":"https://a.example/x","env":{"NIX_CURL_FLAGS":"-H a:b"}}"#;
+    assert!(reason(decided("sha256", "/b", &[("__json", exported)])).contains("NIX_CURL_FLAGS"));
     assert!(reason(decided("r:sha256", "/b", &[url])).contains("that of a NAR"));
     assert!(reason(decided("r:sha256", BUILTIN, &[url])).contains("that of a NAR"));
 }

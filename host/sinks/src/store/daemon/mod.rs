@@ -127,6 +127,11 @@ impl Connection {
         self.fed = 0;
     }
 
+    /// Whether the other side is there still, while nothing is going on.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.channel.take_arrived().is_ok()
+    }
+
     /// Sends `message`.
     fn send(&mut self, step: Step, message: &Message) -> Result<(), StoreError> {
         self.send_slices(step, [message.as_slice()])

@@ -1,10 +1,12 @@
 //! Some outputs fail: the others are there, and the exit code says the worst.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetchhost_e2e::{CommandLine, Finished, Nix, sri};
+use fetchhost_e2e::{CommandLine, Finished, Nix, Sandbox, sri};
 use fetchhost_standin::{Fault, Side};
 
 use super::{files, granted, instantiate, lines, needing, public, realise};
@@ -195,6 +197,51 @@ fn a_signal_ends_what_is_under_way_and_keeps_what_is_there() {
             finished.stderr
         );
         assert_eq!(lines(&finished), [path(&nix)]);
+    }
+}
+
+#[test]
+fn an_evaluation_that_is_given_up_ends() {
+    let sandbox = Sandbox::new();
+    let (programs, pid) = (sandbox.path("programs"), sandbox.path("pid"));
+    fs::create_dir(&programs).unwrap();
+    let program = programs.join("nix-instantiate");
+    let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pid.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let sandbox = sandbox.variable("PATH", &path);
+    let mut command = sandbox.command();
+    command
+        .args(["realise", "--file", "x.nix"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = command.spawn().unwrap();
+    let start = Instant::now();
+    let evaluation = loop {
+        match fs::read_to_string(&pid) {
+            Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
+            _ => thread::sleep(Duration::from_millis(20)),
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "it never began");
+    };
+    let kill = |signal: &str, pid: &str| {
+        let status = Command::new("kill")
+            .args([signal, pid])
+            .stderr(Stdio::null())
+            .status();
+        status.unwrap().success()
+    };
+    assert!(kill("-TERM", &run.id().to_string()));
+    let finished = Finished::new(&run.wait_with_output().unwrap()).exits(143);
+    assert!(
+        finished
+            .stderr
+            .contains("stopped by a request to terminate")
+    );
+    while kill("-0", &evaluation) {
+        assert!(start.elapsed() < Duration::from_secs(90), "it goes on");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -139,6 +139,10 @@ fn what_its_builder_alone_can_make_is_left_to_nix_with_a_note() {
             ("curlOptsList = [ \"-u\" \"a:b\" ];", "`curlOptsList`"),
             ("netrcPhase = \"echo > netrc\";", "`netrcPhase`"),
             ("showURLs = true;", "`showURLs`"),
+            (
+                "buildCommand = \"curl $url | gunzip > $out\";",
+                "`buildCommand`",
+            ),
             ("executable = true;", "`executable`"),
             ("outputHashMode = \"recursive\";", "that of a NAR"),
             (

@@ -1,0 +1,202 @@
+//! A profile in a file of AWS's.
+//!
+//! | line | |
+//! |---|---|
+//! | `[NAME]`, in a configuration `[profile NAME]`, with or without quotes | the lines below are the profile's; one that comes twice is one |
+//! | `KEY = VALUE`, indented like the one before or less | a setting; the last of several counts |
+//! | indented more than the setting before | a part of that setting, and not read |
+//! | empty, or beginning with `#` or `;` | passed over |
+//! | ` #` or ` ;` after a value of ours | a comment: keys have no blanks |
+
+use zeroize::Zeroizing;
+
+/// No file of profiles is larger.
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
+/// Keys of a profile that say where its keys are to be had.
+const ELSEWHERE: [&str; 6] = [
+    "credential_process",
+    "credential_source",
+    "role_arn",
+    "source_profile",
+    "sso_session",
+    "sso_start_url",
+];
+
+/// What a profile says of its keys.
+#[derive(Default)]
+pub(super) struct Profile {
+    pub(super) id: Option<String>,
+    pub(super) secret: Option<Zeroizing<String>>,
+    pub(super) session: Option<Zeroizing<String>>,
+    /// A setting that says where they are to be had.
+    pub(super) elsewhere: Option<&'static str>,
+}
+
+impl Profile {
+    /// What the file says of the profile called `name`; none when it has no such section. `is_config`: its
+    /// sections are called `profile NAME`, but for the default one.
+    ///
+    /// # Errors
+    /// What is wrong with the file, without a word of it.
+    pub(super) fn find(
+        content: &[u8],
+        name: &str,
+        is_config: bool,
+    ) -> Result<Option<Self>, &'static str> {
+        if content.len() > MAX_BYTES {
+            return Err("it is longer than 1 MiB");
+        }
+        let text = str::from_utf8(content).map_err(|_| "it is not UTF-8")?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut found: Option<Self> = None;
+        let mut is_ours = false;
+        // The indentation of the setting that deeper lines belong to.
+        let mut setting: Option<usize> = None;
+        for line in text.lines() {
+            let trimmed = line.trim();
+            if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+                continue;
+            }
+            let indentation = line.len() - line.trim_start().len();
+            if setting.is_some_and(|setting| indentation > setting) {
+                continue;
+            }
+            if let Some(section) = trimmed.strip_prefix('[') {
+                let (section, _) = section.split_once(']').ok_or("a `[` has no `]`")?;
+                is_ours = is_section(section.trim(), name, is_config);
+                setting = None;
+                if is_ours {
+                    found.get_or_insert_default();
+                }
+                continue;
+            }
+            setting = Some(indentation);
+            let Some(profile) = found.as_mut().filter(|_| is_ours) else {
+                continue;
+            };
+            let (key, value) = trimmed
+                .split_once('=')
+                .ok_or("a line is neither `[NAME]` nor `KEY = VALUE`")?;
+            profile.set(key.trim_end(), value.trim_start());
+        }
+        Ok(found)
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        let key = key.to_ascii_lowercase();
+        let value = without_comment(value);
+        let secret = || Some(Zeroizing::new(value.to_owned()));
+        match key.as_str() {
+            "aws_access_key_id" => self.id = Some(value.to_owned()),
+            "aws_secret_access_key" => self.secret = secret(),
+            "aws_session_token" => self.session = secret().filter(|token| !token.is_empty()),
+            key => {
+                let known = ELSEWHERE.into_iter().find(|known| *known == key);
+                self.elsewhere = self.elsewhere.or(known);
+            }
+        }
+    }
+}
+
+fn is_section(section: &str, name: &str, is_config: bool) -> bool {
+    let unquoted = |text: &str| {
+        let inner = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        inner.unwrap_or(text) == name
+    };
+    match section.strip_prefix("profile").filter(|_| is_config) {
+        Some(rest) if rest.starts_with([' ', '\t']) => unquoted(rest.trim()),
+        _ => unquoted(section) && (!is_config || name == "default"),
+    }
+}
+
+fn without_comment(value: &str) -> &str {
+    let comment = value
+        .match_indices(['#', ';'])
+        .find(|(at, _)| *at == 0 || value[..*at].ends_with([' ', '\t']));
+    match comment {
+        Some((at, _)) => value[..at].trim_end(),
+        None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Id, secret and session token of the profile.
+    fn found(text: &str, name: &str, is_config: bool) -> Option<[String; 3]> {
+        let profile = Profile::find(text.as_bytes(), name, is_config).unwrap()?;
+        let text = |secret: Option<Zeroizing<String>>| {
+            secret.map_or_else(String::new, |it| it.to_string())
+        };
+        Some([
+            profile.id.unwrap_or_default(),
+            text(profile.secret),
+            text(profile.session),
+        ])
+    }
+
+    #[test]
+    fn keys_are_found_however_the_file_is_laid_out() {
+        for text in [
+            "[work]\naws_access_key_id = A\naws_secret_access_key = s/+=\naws_session_token = t\n",
+            "\u{feff}[work]\r\naws_access_key_id=A\r\naws_secret_access_key=s/+=\r\naws_session_token=t",
+            "[other]\naws_access_key_id = B\n[ work ] # mine\n\nAWS_ACCESS_KEY_ID = A\n# x\n; y\n  # z\naws_secret_access_key =\ts/+=  \naws_session_token = t",
+            "[work]\n  aws_access_key_id = A\n  aws_secret_access_key = s/+=\n  aws_session_token = t\n",
+            "[work]\naws_access_key_id = A # the old one\naws_secret_access_key = s/+= ;x\naws_session_token = t\t# y\n",
+            "[work]\naws_access_key_id = A\naws_secret_access_key = old\n[x]\n[work]\naws_secret_access_key = s/+=\naws_session_token = t\n",
+            "[work]\naws_access_key_id = A\naws_secret_access_key = s/+=\ns3 =\n  aws_secret_access_key = nested\n  aws_session_token = nested\n[other]\n[work]\naws_session_token = t\n",
+            "[\"work\"]\naws_access_key_id = A\naws_secret_access_key = s/+=\naws_session_token = t\n[Work]\naws_access_key_id = B",
+        ] {
+            let keys = found(text, "work", false).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(keys, ["A", "s/+=", "t"], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_calls_its_sections_by_another_name() {
+        let keys = "aws_access_key_id = A\naws_secret_access_key = s";
+        for (section, name) in [
+            ("[profile work]", "work"),
+            ("[profile \"my work\"]", "my work"),
+            ("[profile\twork]", "work"),
+            ("[default]", "default"),
+            ("[profile default]", "default"),
+        ] {
+            let text = format!("{section}\n{keys}\n");
+            assert!(found(&text, name, true).is_some(), "{section}");
+        }
+        for section in [
+            "[work]",
+            "[profilework]",
+            "[sso-session work]",
+            "[services work]",
+        ] {
+            let text = format!("{section}\n{keys}\n");
+            assert!(found(&text, "work", true).is_none(), "{section}");
+        }
+        assert!(found("[profile work]\n", "work", false).is_none());
+    }
+
+    #[test]
+    fn what_is_no_file_of_profiles_is_an_error_without_its_words() {
+        for text in [
+            "[work\naws_access_key_id = A",
+            "[work]\naws_secret_access_key canary",
+            "[work]\ncanary",
+        ] {
+            let told = Profile::find(text.as_bytes(), "work", false).err().unwrap();
+            assert!(!told.contains("canary"), "{told}");
+        }
+        assert!(Profile::find(b"[work]\n\xff", "work", false).is_err());
+        assert!(Profile::find(&[b'\n'; MAX_BYTES + 1], "work", false).is_err());
+        // What another profile looks like is its own matter.
+        assert!(found("[other]\ncanary\n[work]\n", "work", false).is_some());
+        assert!(
+            found("[work]\naws_secret_access_key =\n  canary\n", "work", false)
+                .is_some_and(|keys| keys[1].is_empty())
+        );
+    }
+}
