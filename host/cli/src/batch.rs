@@ -1,6 +1,7 @@
 //! Several fetches of one command: in parallel, with one display, one reading of each credential, and one
 //! failure at the end.
 
+use fetchhost_policy::printable;
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
@@ -49,7 +50,7 @@ where
                 Ok(result)
             }
             Err(failure) => {
-                let line = failure.message.lines().next().unwrap_or_default();
+                let line = printable(failure.message.lines().next().unwrap_or_default());
                 session
                     .progress()
                     .ended(count, of, &format!("{name}: failed: {line}"));
