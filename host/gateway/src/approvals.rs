@@ -169,6 +169,7 @@ impl Approvals {
                 return Err(io::Error::new(error.kind(), text));
             }
         };
+        self.check_owner()?;
         let mut stamps = Vec::new();
         for entry in entries {
             let path = entry?.path();
@@ -190,6 +191,21 @@ impl Approvals {
         }
         stamps.sort();
         Ok(stamps)
+    }
+
+    /// Refuses a folder that others may write approvals into.
+    fn check_owner(&self) -> io::Result<()> {
+        let found = fs::metadata(&self.folder)?;
+        if found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        let place = self.folder.display();
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "others can write into the folder of approvals `{place}`: remove it, and approve again"
+            ),
+        ))
     }
 
     fn place(&self, file: &str) -> PathBuf {

@@ -21,12 +21,15 @@ use crate::flight::Flights;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, is_loopback};
 use crate::routes;
+use crate::stall::Stall;
 use crate::upstream::{Upstream, Upstreams};
 use crate::url::OwnerId;
 
 /// How long a client is kept waiting before it is sent on: less than Nix waits for a silent server, which
 /// is 300 s unless `stalled-download-timeout` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a client may take nothing of an answer: as long as Nix waits for a silent server.
+pub const STALLED: Duration = Duration::from_secs(300);
 /// Connections at once of the owner, and as many of builds of a daemon. Nix opens 25 for each of its processes.
 const MAX_CONNECTIONS: usize = 200;
 /// Connections at once of all others, who are only told that they are not served.
@@ -62,6 +65,8 @@ pub struct Settings {
     pub max_fetches: usize,
     /// How long a client is kept waiting before it is sent on: [`PATIENCE`].
     pub patience: Duration,
+    /// How long a client may take nothing of an answer: [`STALLED`].
+    pub stalled: Duration,
     /// How long nothing may go on before the gateway ends; none for ever.
     pub idle_exit: Option<Duration>,
 }
@@ -90,6 +95,7 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) patience: Duration,
+    stalled: Duration,
 }
 
 /// How many connections there may be at once. Each kind of caller has its own, so that nobody keeps another
@@ -170,6 +176,7 @@ pub async fn serve(
         metrics,
         activity: Arc::clone(&activity),
         patience: settings.patience,
+        stalled: settings.stalled,
     });
     let router = routes::router(Arc::clone(&gateway));
     let idle = async {
@@ -228,7 +235,7 @@ async fn attend(
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)
         .max_buf_size(REQUEST_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, gateway.stalled)), service);
     let mut serving = std::pin::pin!(serving);
     // A client that breaks off, or does not speak HTTP, is no concern of anybody else's.
     tokio::select! {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
+    AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, STALLED, Settings,
 };
 use fetchhost_policy::{DaemonPeers, UpstreamUrl};
 use tokio::net::TcpListener;
@@ -84,6 +84,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
         share_with_local_users: shares,
         max_fetches: config.max_fetches.unwrap_or(DEFAULT_MAX_FETCHES).into(),
         patience: PATIENCE,
+        stalled: STALLED,
         idle_exit: args.idle_exit,
     };
     printer.result(&format!("http://{address}"))?;

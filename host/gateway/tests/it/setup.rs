@@ -10,6 +10,7 @@ use fetchhost_policy::DaemonPeers;
 pub(crate) struct Setup {
     pub(crate) daemon_peers: DaemonPeers,
     pub(crate) patience: Duration,
+    pub(crate) stalled: Duration,
     pub(crate) max_fetches: usize,
     pub(crate) cache_size: u64,
     pub(crate) idle_exit: Option<Duration>,
@@ -22,6 +23,7 @@ impl Default for Setup {
         Self {
             daemon_peers: DaemonPeers::Open,
             patience: Duration::from_secs(20),
+            stalled: Duration::from_secs(300),
             max_fetches: 16,
             cache_size: 1 << 30,
             idle_exit: None,
