@@ -28,6 +28,7 @@ mod failures;
 mod fetches;
 mod flight;
 mod gateway;
+mod json;
 mod lock;
 mod metrics;
 mod peers;
