@@ -320,6 +320,8 @@ fn invalid(error: &jsonschema::ValidationError<'_>, prefix: &str) -> String {
         return format!("the parameter `{prefix}{name}` is missing");
     }
     let place = error.instance_path().to_string();
+    // Without the value: it may be long, and a URL in it a credential.
+    let error = error.masked_with("the value");
     match place.trim_start_matches('/') {
         "" => format!("the parameters do not fit together: {error}"),
         name => format!(
