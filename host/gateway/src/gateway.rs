@@ -1,10 +1,11 @@
 //! One gateway: what all of its connections share, and the loop that takes them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
+use fetchhost_policy::DaemonPeers;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -47,8 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Settings {
     /// Whose it is.
     pub id: OwnerId,
-    /// Who may ask for what.
-    pub accounts: Accounts,
+    /// Who may ask for what, as it is now: asked for each connection, since users come and go. May block.
+    pub accounts: Arc<dyn Fn() -> Accounts + Send + Sync>,
     /// Tells who is at the other end.
     pub peers: Arc<dyn Peers>,
     /// Carries fetches out.
@@ -84,7 +85,10 @@ pub enum Ended {
 pub(crate) struct Gateway {
     pub(crate) port: u16,
     pub(crate) id: OwnerId,
-    pub(crate) accounts: Accounts,
+    /// Reads who may ask for what.
+    read_accounts: Arc<dyn Fn() -> Accounts + Send + Sync>,
+    /// What builds of a daemon got when the latest connection came.
+    rule: Mutex<Option<DaemonPeers>>,
     peers: Arc<dyn Peers>,
     places: Places,
     pub(crate) flights: Arc<Flights>,
@@ -129,9 +133,23 @@ impl Places {
 impl Gateway {
     /// Who is at the other end of a connection.
     async fn caller(&self, peer: SocketAddr, local: SocketAddr) -> Caller {
-        let peers = Arc::clone(&self.peers);
-        let uid = tokio::task::spawn_blocking(move || peers.uid(peer, local)).await;
-        self.accounts.caller(uid.ok().flatten())
+        let (peers, accounts) = (Arc::clone(&self.peers), Arc::clone(&self.read_accounts));
+        let read = tokio::task::spawn_blocking(move || (peers.uid(peer, local), accounts()));
+        let Ok((uid, accounts)) = read.await else {
+            return Caller::Stranger;
+        };
+        let caller = accounts.caller(uid);
+        *self.latest_rule() = Some(accounts.daemon_peers);
+        caller
+    }
+
+    /// What builds of a daemon get.
+    pub(crate) fn daemon_peers(&self) -> DaemonPeers {
+        self.latest_rule().unwrap_or(DaemonPeers::None)
+    }
+
+    fn latest_rule(&self) -> MutexGuard<'_, Option<DaemonPeers>> {
+        self.rule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -165,7 +183,8 @@ pub async fn serve(
     let gateway = Arc::new(Gateway {
         port: address.port(),
         id: settings.id,
-        accounts: settings.accounts,
+        read_accounts: settings.accounts,
+        rule: Mutex::default(),
         peers: settings.peers,
         places: Places::new(),
         flights: Arc::new(flights),

@@ -168,7 +168,7 @@ async fn wait(
 
 /// The answer to those to whom no fetches are served.
 fn refused(gateway: &Gateway, caller: Caller) -> Option<Response> {
-    let text = match (caller, gateway.accounts.daemon_peers) {
+    let text = match (caller, gateway.daemon_peers()) {
         (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open | DaemonPeers::Approved) => {
             return None;
         }
@@ -186,7 +186,7 @@ async fn check(
     caller: Caller,
 ) -> Result<Arc<Approved>, Failed> {
     let needs_approval =
-        caller == Caller::Daemon && gateway.accounts.daemon_peers == DaemonPeers::Approved;
+        caller == Caller::Daemon && gateway.daemon_peers() == DaemonPeers::Approved;
     let approvals = Arc::clone(&gateway.approvals);
     let read = tokio::task::spawn_blocking(move || approvals.current()).await;
     let reason = match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {

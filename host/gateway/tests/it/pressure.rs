@@ -126,6 +126,20 @@ fn an_approval_that_is_withdrawn_while_it_is_fetched_gives_nothing() {
 }
 
 #[test]
+fn who_can_log_in_since_it_started_counts() {
+    let world = World::new();
+    world.becomes(BUILD_USER);
+    let ours = flat("ours", json!({}));
+    assert_eq!(world.fetch(&ours).text(), "ours");
+    let passwd = world.folder.path().join("passwd");
+    std::fs::write(&passwd, "new:x:1000:1000::/home/new:/bin/sh\n").unwrap();
+    assert_eq!(world.fetch(&ours).status, 404);
+    assert_eq!(world.get(&names(&ours)[0]).status, 404);
+    std::fs::write(&passwd, "new:x:1000:1000::/home/new:/sbin/nologin\n").unwrap();
+    assert_eq!(world.fetch(&ours).text(), "ours");
+}
+
+#[test]
 fn approvals_that_others_can_write_approve_nothing() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = strict();

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fetchhost_gateway::Upstream;
+use fetchhost_gateway::{AccountFiles, Accounts, Upstream};
 use fetchhost_policy::DaemonPeers;
+use tempfile::TempDir;
+
+use crate::world::OWNER;
 
 /// How a gateway is set up.
 pub(crate) struct Setup {
@@ -31,4 +34,22 @@ impl Default for Setup {
             shares: false,
         }
     }
+}
+
+/// Somebody can log in once the folder has a file `passwd`, and then `peers` is not asked.
+pub(crate) fn accounts(
+    folder: &TempDir,
+    peers: DaemonPeers,
+) -> Arc<dyn Fn() -> Accounts + Send + Sync> {
+    let file = folder.path().join("passwd");
+    Arc::new(move || match std::fs::read_to_string(&file) {
+        Ok(passwd) => {
+            let files = AccountFiles {
+                passwd,
+                ..AccountFiles::default()
+            };
+            Accounts::new(OWNER, &files, None)
+        }
+        Err(_) => Accounts::new(OWNER, &AccountFiles::default(), Some(peers)),
+    })
 }

@@ -13,8 +13,8 @@ use fetchhost_artifact::{
 };
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
-    OwnerId, Peers, Settings, Unfit, serve,
+    Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches, OwnerId, Peers, Settings,
+    Unfit, serve,
 };
 use fetchhost_policy::Limits;
 use fetchhost_sinks::{Destination, Incoming, spawn};
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 pub(crate) use crate::setup::Setup;
+use crate::setup::accounts;
 
 pub(crate) const OWNER: u32 = 4711;
 pub(crate) const BUILD_USER: u32 = 872_415_232;
@@ -192,7 +193,7 @@ pub(crate) fn settings(
 ) -> Settings {
     Settings {
         id: OwnerId::from_bytes([0xab; 8]),
-        accounts: Accounts::new(OWNER, &AccountFiles::default(), Some(setup.daemon_peers)),
+        accounts: accounts(folder, setup.daemon_peers),
         peers: Arc::new(Said(Arc::clone(uid))),
         fetches: Arc::new(Scripted {
             deeds: Arc::clone(deeds),
