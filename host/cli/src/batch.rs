@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use fetchhost_policy::printable;
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
@@ -51,7 +52,7 @@ where
                 Ok(result)
             }
             Err(failure) => {
-                let line = failure.message.lines().next().unwrap_or_default();
+                let line = printable(failure.message.lines().next().unwrap_or_default());
                 session
                     .progress()
                     .ended(count, of, &format!("{name}: failed: {line}"));

@@ -2,6 +2,7 @@
 //!
 //! The gateway and `realise` share this: there is one place in which a URL of a derivation becomes a job.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::printer::Printer;
 use crate::report::ResultReport;
+
+/// The longest parameters that are recorded, in bytes of JSON.
+const MAX_RECORDED: usize = 4096;
 
 /// Makes jobs of what expressions ask for.
 pub(crate) struct Unattended {
@@ -172,6 +176,17 @@ pub(crate) async fn carry_out(job: Job, selected: &Selected) -> Ended {
     Ended { done, result, got }
 }
 
+/// Parameters as they are recorded: where they are very long only how long, since whoever asks often would
+/// make the record of everything else go.
+fn recorded(params: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let length = Value::Object(params.clone()).to_string().len();
+    if length <= MAX_RECORDED {
+        return Cow::Borrowed(params);
+    }
+    let told = format!("{length} bytes, too long to be kept");
+    Cow::Owned(Map::from_iter([("…".to_owned(), told.into())]))
+}
+
 /// Appends a record of what `url` named to the user's, and returns the ticket that names it.
 pub(crate) fn record(
     state: &Path,
@@ -181,9 +196,23 @@ pub(crate) fn record(
     ended: Result<&ResultReport, &Failure>,
 ) -> String {
     let ticket = journal::ticket().unwrap_or_default();
-    let record = Record::new(ticket.clone(), &url.fetcher, &url.params, done, ended);
+    let params = recorded(&url.params);
+    let record = Record::new(ticket.clone(), &url.fetcher, &params, done, ended);
     if let Err(error) = Journal::new(state).append(&record) {
         printer.warning(&format!("this fetch was not recorded: {error}"));
     }
     ticket
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_parameters_only_the_length_is_recorded() {
+        let params = |length: usize| Map::from_iter([("p".to_owned(), "x".repeat(length).into())]);
+        assert_eq!(*recorded(&params(100)), params(100));
+        let long = Value::Object(recorded(&params(50_000)).into_owned()).to_string();
+        assert!(long.len() < 100 && long.contains("50008 bytes"), "{long}");
+    }
 }

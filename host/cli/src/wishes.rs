@@ -10,17 +10,21 @@
 //! project's, which anybody may have written: it grants nothing.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fetchhost_formats::{OutputMode, StoreName};
 use fetchhost_gateway::{Locked, is_fetch_name};
+use fetchhost_policy::{is_presigned, parse_url};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::args::OutputArgs;
 use crate::catalog::{ByName, Selected};
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::fetching::mode_and_name;
 use crate::params;
 
@@ -106,6 +110,7 @@ pub(crate) async fn read(
 fn wish(selected: Arc<Selected>, entry: Entry) -> Result<Wish, Failure> {
     let description = selected.description()?;
     let params = params::validate(&description.parameters, entry.params, "")?;
+    check_public(&params)?;
     let output = OutputArgs {
         name: entry.name,
         mode: entry.mode,
@@ -126,21 +131,52 @@ pub(crate) fn lock_place(path: &Path) -> PathBuf {
     path.with_extension("lock.json")
 }
 
-/// The text of a file of the project's.
-pub(crate) fn text(path: &Path) -> Result<String, Failure> {
-    let fail = |error: &dyn std::error::Error| {
-        Failure::usage(format!(
-            "`{}` cannot be read: {}",
-            path.display(),
-            with_causes(error)
-        ))
+/// Refuses parameters that hold a credential: they will stand in the lock file, in derivations and in the
+/// Nix store.
+pub(crate) fn check_public(params: &Map<String, Value>) -> Result<(), Failure> {
+    let Some(name) = params
+        .iter()
+        .find(|(_, value)| is_secret(value))
+        .map(|(name, _)| name)
+    else {
+        return Ok(());
     };
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > MAX_LENGTH {
-        return Err(Failure::usage(format!(
-            "`{}` is longer than {MAX_LENGTH} bytes",
-            path.display()
-        )));
+    Err(Failure::usage(format!(
+        "the parameter `{name}` holds a URL with a password, signature or token, which the lock file and the Nix store would show to everybody"
+    ))
+    .with_hint("leave it out of the URL, and let the configuration grant a credential for its server"))
+}
+
+fn is_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.split_once("://").is_some_and(|(_, rest)| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            authority.contains('@') || parse_url(text).is_ok_and(|url| is_presigned(&url))
+        }),
+        Value::Array(items) => items.iter().any(is_secret),
+        Value::Object(members) => members.values().any(is_secret),
+        _ => false,
     }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
+}
+
+/// The text of a file of the project's, which may be a link to anything.
+pub(crate) fn text(path: &Path) -> Result<String, Failure> {
+    let read = || -> std::io::Result<String> {
+        let file = std::fs::File::options()
+            .read(true)
+            // Not to wait for who writes into a pipe.
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is no plain file"));
+        }
+        let mut text = String::new();
+        let length = file.take(MAX_LENGTH + 1).read_to_string(&mut text)?;
+        if length as u64 > MAX_LENGTH {
+            let text = format!("it is longer than {MAX_LENGTH} bytes");
+            return Err(std::io::Error::other(text));
+        }
+        Ok(text)
+    };
+    read().map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))
 }

@@ -16,8 +16,10 @@
 //! | the owner, build users, `nobody` (65534) | no |
 //! | an entry whose shell is `nologin`, `false`, `sync`, `halt` or `shutdown` | no |
 //! | `/etc/nsswitch.conf` lets users come from elsewhere, as from LDAP | as if there were one |
+//! | `/etc/passwd` has a line that begins with `+`, as for NIS, or names nobody | the same |
 
 use std::collections::BTreeSet;
+use std::io;
 use std::ops::Range;
 
 use fetchhost_policy::DaemonPeers;
@@ -61,19 +63,25 @@ pub struct AccountFiles {
 
 impl AccountFiles {
     /// Reads the machine's own. What is not there is empty.
-    #[must_use]
-    pub fn read() -> Self {
-        let read = |path: &str| {
-            std::fs::read(path)
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// When one is there and cannot be read: what it says is unknown then, and not that it says nothing.
+    pub fn read() -> io::Result<Self> {
+        let read = |path: &str| match std::fs::read(path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("`{path}` cannot be read: {error}"),
+            )),
         };
-        Self {
-            passwd: read("/etc/passwd"),
-            group: read("/etc/group"),
-            nsswitch: read("/etc/nsswitch.conf"),
-            nix_conf: read("/etc/nix/nix.conf"),
-        }
+        Ok(Self {
+            passwd: read("/etc/passwd")?,
+            group: read("/etc/group")?,
+            nsswitch: read("/etc/nsswitch.conf")?,
+            nix_conf: read("/etc/nix/nix.conf")?,
+        })
     }
 }
 
@@ -96,7 +104,7 @@ impl Accounts {
         let build_users = build_users(&users, files);
         let (daemon_peers, reason) = match configured {
             Some(peers) => (peers, "`daemon-peers` in the configuration".to_owned()),
-            None => default_rule(owner, &users, &build_users, &files.nsswitch),
+            None => default_rule(owner, &users, &build_users, files),
         };
         Self {
             owner,
@@ -178,9 +186,18 @@ fn default_rule(
     owner: u32,
     users: &[User<'_>],
     build_users: &BTreeSet<u32>,
-    nsswitch: &str,
+    files: &AccountFiles,
 ) -> (DaemonPeers, String) {
-    let sources = nsswitch
+    if users.is_empty() {
+        let reason = "`/etc/passwd` names nobody, so that others may log in";
+        return (DaemonPeers::Approved, reason.to_owned());
+    }
+    if files.passwd.lines().any(|line| line.starts_with('+')) {
+        let reason = "a line of `/etc/passwd` that begins with `+` lets users come from elsewhere, so that others may log in";
+        return (DaemonPeers::Approved, reason.to_owned());
+    }
+    let sources = files
+        .nsswitch
         .lines()
         .filter_map(|line| line.split('#').next()?.trim().strip_prefix("passwd:"))
         .flat_map(str::split_whitespace);
@@ -269,7 +286,9 @@ nixbld2:x:30002:100::/var/empty:/bin/sh
             (accounts.daemon_peers, accounts.reason)
         };
         assert_eq!(rule(1000, PASSWD, "").0, DaemonPeers::Open);
-        assert_eq!(rule(0, "", "").0, DaemonPeers::Open);
+        assert_eq!(rule(0, "", "").0, DaemonPeers::Approved, "who knows");
+        let nis = format!("{PASSWD}+::::::\n");
+        assert_eq!(rule(1000, &nis, "passwd: compat").0, DaemonPeers::Approved);
         let (peers, reason) = rule(0, PASSWD, "");
         assert_eq!(peers, DaemonPeers::Approved);
         assert!(reason.contains("`ann`"), "{reason}");

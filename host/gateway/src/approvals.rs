@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::lock::{LockFile, Locked, MAX_LOCK_FILE};
 use crate::url::FetchUrl;
 
+/// The longest record of an approval, in bytes: it may be longer than its lock file.
+const MAX_RECORD: usize = 2 * MAX_LOCK_FILE;
+
 /// An approved lock file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +83,7 @@ impl Approvals {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written to.
+    /// When the folder cannot be written to, or the approval would not be read back.
     pub fn approve(&self, approval: &Approval) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -88,8 +91,7 @@ impl Approvals {
             .create(&self.folder)?;
         // Of mode 0600, and whole under its name or not there.
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer(&mut file, approval)?;
-        file.flush()?;
+        file.write_all(&record(approval)?)?;
         file.persist(self.place(&approval.file))?;
         Ok(())
     }
@@ -118,8 +120,7 @@ impl Approvals {
                 let place = stamp.path.display();
                 io::Error::new(error.kind(), format!("the approval `{place}`: {error}"))
             };
-            // A record may be a little longer than its lock file.
-            if stamp.size > 2 * MAX_LOCK_FILE as u64 {
+            if stamp.size > MAX_RECORD as u64 {
                 return Err(fail(io::Error::other("it is too long")));
             }
             match fs::read(&stamp.path) {
@@ -168,6 +169,7 @@ impl Approvals {
                 return Err(io::Error::new(error.kind(), text));
             }
         };
+        self.check_owner()?;
         let mut stamps = Vec::new();
         for entry in entries {
             let path = entry?.path();
@@ -189,6 +191,21 @@ impl Approvals {
         }
         stamps.sort();
         Ok(stamps)
+    }
+
+    /// Refuses a folder that others may write approvals into.
+    fn check_owner(&self) -> io::Result<()> {
+        let found = fs::metadata(&self.folder)?;
+        if found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        let place = self.folder.display();
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "others can write into the folder of approvals `{place}`: remove it, and approve again"
+            ),
+        ))
     }
 
     fn place(&self, file: &str) -> PathBuf {
@@ -247,18 +264,34 @@ impl Approved {
     }
 }
 
-/// A lock file's path as approvals name it: absolute, and the one that links lead to.
+/// The record of an approval. One that could not be read again would take all others with it.
+fn record(approval: &Approval) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(approval)?;
+    let is_right = text.len() <= MAX_RECORD
+        && serde_json::from_slice::<Approval>(&text).is_ok_and(|read| read == *approval);
+    is_right.then_some(text).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "its parameters are too long or too deep to be kept",
+        )
+    })
+}
+
+/// A lock file's path as approvals name it: absolute, and without links in it but the last. Where that leads
+/// is the project's to say, and may be elsewhere when the file is approved again.
 ///
 /// # Errors
 ///
-/// When the working folder is gone, or the path is not UTF-8.
+/// When the working folder is gone, or the path names no file or is not UTF-8.
 pub fn approval_name(file: &Path) -> io::Result<String> {
-    let path = match fs::canonicalize(file) {
-        Ok(path) => path,
-        // An approval outlives its file.
-        Err(_) => std::path::absolute(file)?,
+    let refuse = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text);
+    let path = std::path::absolute(file)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refuse("it names no file"));
     };
-    path.into_os_string()
-        .into_string()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "its path is not UTF-8"))
+    // An approval outlives its file, and the folder of that.
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let path = folder.join(name).into_os_string();
+    path.into_string()
+        .map_err(|_| refuse("its path is not UTF-8"))
 }

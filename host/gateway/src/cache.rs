@@ -4,7 +4,8 @@
 //! hash. Only [verified](fetchhost_sinks::Staged::commit) content is ever in it.
 //!
 //! The cache is bounded. When something was added, what was not asked for the longest goes until the
-//! rest fits. A file that is being sent stays readable: it is open.
+//! rest fits; but where anything may stay, the latest does, so that who asked for its record can have its
+//! NAR. A file that is being sent stays readable: it is open.
 
 mod archive;
 
@@ -196,7 +197,8 @@ impl Cache {
             }
             *users += 1;
         }
-        for record in &records {
+        let stay = usize::from(self.limit > 0);
+        for record in records.iter().rev().skip(stay).rev() {
             if total <= self.limit {
                 break;
             }

@@ -21,7 +21,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use fetchhost_formats::{HashAlgorithm, OutputMode};
+use fetchhost_formats::{HashAlgorithm, Hasher, OutputMode};
 use serde_json::Value;
 
 use crate::fetches::Failed;
@@ -38,13 +38,14 @@ pub(crate) const TOO_MANY: &str = "too many fetches for builds of the Nix daemon
     for the rest of it such builds get only what is at hand";
 
 /// What is told when too much was asked for that is not approved.
-pub(crate) const TOO_MANY_REFUSED: &str = "builds of the Nix daemon asked for too much within a minute that is not approved; \
+pub(crate) const TOO_MANY_REFUSED: &str = "builds of the Nix daemon asked for too much within a minute that they do not get; \
     no more of it is recorded for the rest of that minute";
 
 /// What a fetch asks of upstream: all but the name and the hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Question {
     fetcher: String,
+    /// Their hash, since they may be long and many are remembered.
     params: String,
     executable: bool,
     mode: OutputMode,
@@ -53,9 +54,11 @@ struct Question {
 
 impl Question {
     fn of(url: &FetchUrl) -> Self {
+        let mut params = Hasher::new(HashAlgorithm::Sha256);
+        params.update(Value::Object(url.params.clone()).to_string().as_bytes());
         Self {
             fetcher: url.fetcher.clone(),
-            params: Value::Object(url.params.clone()).to_string(),
+            params: params.finish().hex(),
             executable: url.executable,
             mode: url.output.mode,
             algorithm: url.output.hash.algorithm(),

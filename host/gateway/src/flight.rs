@@ -1,12 +1,15 @@
 //! Fetches on their way: each once, however many ask, and not given up when nobody waits.
 
+mod one;
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use fetchhost_formats::{HashAlgorithm, Hasher};
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::accounts::Caller;
 use crate::activity::Activity;
@@ -16,43 +19,16 @@ use crate::fetches::{Failed, Fetches};
 use crate::metrics::{Metrics, add};
 use crate::url::FetchUrl;
 
+pub(crate) use one::{Flight, Landing};
+
 /// Fetches that run or wait for their turn.
 const MAX_QUEUED: usize = 1024;
+/// How many of them only builds of a daemon asked for: more than such builds have connections.
+const MAX_QUEUED_FOR_DAEMONS: usize = 256;
 /// How long somebody who was sent on to wait may take to come back after the fetch ended.
 const LINGER: Duration = Duration::from_secs(10 * 60);
 /// How often content that was removed as soon as it came is fetched again.
 const ATTEMPTS: usize = 2;
-
-/// How a fetch ended.
-pub(crate) type Landing = Result<Arc<Content>, Failed>;
-
-/// A fetch on its way.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    /// Names it in the URLs of those who were sent on to wait.
-    pub(crate) id: String,
-    /// Nothing until it ended.
-    landing: watch::Receiver<Option<Landing>>,
-    /// When it ended, if somebody was sent on to wait for it.
-    landed: Mutex<Option<Instant>>,
-}
-
-impl Flight {
-    /// Waits until it ends. None when it was given up because the gateway ends.
-    pub(crate) async fn landing(&self) -> Option<Landing> {
-        let mut landing = self.landing.clone();
-        let landed = landing.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        let mut landed = lock(&self.landed);
-        if landed.is_none() && self.landing.borrow().is_some() {
-            *landed = Some(now);
-        }
-        landed.is_some_and(|landed| now - landed >= LINGER)
-    }
-}
 
 /// How an asked-for fetch stands.
 pub(crate) enum Asked {
@@ -72,6 +48,8 @@ pub(crate) struct Flights {
     at_once: usize,
     /// One for each of them.
     turns: Semaphore,
+    /// One for each of them that only builds of a daemon asked for: fewer, so that the owner's turn comes.
+    turns_for_daemons: Semaphore,
     table: Mutex<Table>,
 }
 
@@ -99,38 +77,35 @@ impl Flights {
             activity,
             at_once,
             turns: Semaphore::new(at_once),
+            turns_for_daemons: Semaphore::new((at_once - at_once.div_ceil(4)).max(1)),
             table: Mutex::default(),
         }
     }
 
     /// Joins the fetch for this URL, or starts it.
     pub(crate) fn ask(self: &Arc<Self>, url: &FetchUrl, caller: Caller) -> Asked {
-        let key = url.for_any_owner();
-        let now = Instant::now();
+        let key = key(url);
+        let is_owners = caller == Caller::Owner;
         let mut table = lock(&self.table);
-        table.waited_for.retain(|_, flight| !flight.is_over(now));
         if let Some(flight) = table.flying.get(&key) {
+            if is_owners {
+                flight.make_owners();
+            }
             return Asked::Flying(Arc::clone(flight));
         }
-        if table.flying.len() >= MAX_QUEUED {
+        if let Some(number) = table.is_full_for(caller) {
             drop(table);
-            let reason = format!("{MAX_QUEUED} other fetches wait for their turn");
-            return Asked::Failed(self.fetches.fail(url, caller, &reason));
+            let reason = format!("{number} other fetches wait for their turn");
+            return Asked::Failed(self.refuse(url, caller, &reason));
         }
-        let Some(id) = random_id() else {
+        let Some((flight, sender)) = Flight::new(url, is_owners) else {
             drop(table);
             let reason = "the system gives no random numbers";
-            return Asked::Failed(self.fetches.fail(url, caller, reason));
+            return Asked::Failed(self.refuse(url, caller, reason));
         };
-        let (sender, landing) = watch::channel(None);
-        let flight = Arc::new(Flight {
-            id,
-            landing,
-            landed: Mutex::default(),
-        });
         table.flying.insert(key.clone(), Arc::clone(&flight));
         drop(table);
-        let (flights, url) = (Arc::clone(self), url.clone());
+        let (flights, ours) = (Arc::clone(self), Arc::clone(&flight));
         let active = self.activity.begin();
         // A task of its own: whoever asked may hang up.
         tokio::spawn(async move {
@@ -140,12 +115,13 @@ impl Flights {
                 key,
             };
             let flying = tokio::spawn({
-                let (flights, url) = (Arc::clone(&flights), url.clone());
-                async move { flights.fly(&url, caller).await }
+                let (flights, flight) = (Arc::clone(&flights), Arc::clone(&ours));
+                async move { flights.fly(&flight).await }
             });
             let landing = flying.await.unwrap_or_else(|_| {
                 let reason = "the fetch broke down, which is a defect of this program";
-                Err(flights.fetches.fail(&url, caller, reason))
+                let failed = flights.fetches.fail(&ours.url, ours.caller(), reason);
+                Err(flights.failed(&ours, failed))
             });
             // Nobody may be waiting any more.
             sender.send_replace(Some(landing));
@@ -176,6 +152,9 @@ impl Flights {
 
     /// Records that a fetch is not for whoever asks.
     pub(crate) fn refuse(&self, url: &FetchUrl, caller: Caller, reason: &str) -> Failed {
+        if caller == Caller::Owner {
+            return self.fetches.fail(url, caller, reason);
+        }
         let now = Instant::now();
         let limit = lock(&self.table).failures.refusals.is_too_much(now);
         match limit {
@@ -194,11 +173,24 @@ impl Flights {
     }
 
     /// Keeps a fetch findable for those who are sent on to wait for it.
-    pub(crate) fn keep(&self, flight: &Arc<Flight>) {
+    pub(crate) fn keep(self: &Arc<Self>, flight: &Arc<Flight>) {
+        let id = flight.id.clone();
         let mut table = lock(&self.table);
-        table
+        if table
             .waited_for
-            .insert(flight.id.clone(), Arc::clone(flight));
+            .insert(id.clone(), Arc::clone(flight))
+            .is_some()
+        {
+            return;
+        }
+        drop(table);
+        let (flights, flight) = (Arc::clone(self), Arc::clone(flight));
+        tokio::spawn(async move {
+            flight.landing().await;
+            drop(flight);
+            tokio::time::sleep(LINGER).await;
+            lock(&flights.table).waited_for.remove(&id);
+        });
     }
 
     /// The fetch that is called `id` in a URL.
@@ -206,17 +198,18 @@ impl Flights {
         lock(&self.table).waited_for.get(id).cloned()
     }
 
-    async fn fly(self: &Arc<Self>, url: &FetchUrl, caller: Caller) -> Landing {
+    async fn fly(self: &Arc<Self>, flight: &Flight) -> Landing {
+        let url = &flight.url;
         let mut fetched = false;
         for _ in 0..ATTEMPTS {
-            let fetch = match self.fetches.prepare(url, caller).await {
+            let fetch = match self.fetches.prepare(url, flight.caller()).await {
                 Ok(fetch) => fetch,
                 Err(unfit) => {
-                    self.hold_up(url, caller)?;
-                    return Err(self.failed(url, caller, unfit()));
+                    self.hold_up(flight)?;
+                    return Err(self.failed(flight, unfit()));
                 }
             };
-            match self.find(url, caller).await? {
+            match self.find(flight).await? {
                 Some(content) => {
                     if fetched {
                         self.sweep();
@@ -225,39 +218,52 @@ impl Flights {
                     }
                     return Ok(Arc::new(content));
                 }
-                None => self.hold_up(url, caller)?,
+                None => self.hold_up(flight)?,
             }
             let running = Running::new(&self.metrics);
-            let ended = match self.turns.acquire().await {
-                Ok(_turn) => fetch.run(self.cache.destination()).await,
-                Err(_) => Err(self.fetches.fail(url, caller, "the gateway ends")),
+            let ended = {
+                let _turns = self.turn(flight).await;
+                fetch.run(self.cache.destination()).await
             };
             drop(running);
             if let Err(failed) = ended {
-                return Err(self.failed(url, caller, failed));
+                return Err(self.failed(flight, failed));
             }
             add(&self.metrics.fetched, 1);
             fetched = true;
-            if let Some(content) = self.find(url, caller).await? {
+            if let Some(content) = self.find(flight).await? {
                 self.sweep();
                 return Ok(Arc::new(content));
             }
         }
         let reason =
             "what was fetched was removed from the gateway's cache before it could be sent";
-        Err(self.fetches.fail(url, caller, reason))
+        let failed = self.fetches.fail(url, flight.caller(), reason);
+        Err(self.failed(flight, failed))
+    }
+
+    /// Waits until a fetch may run, as long as what is returned is kept.
+    async fn turn(&self, flight: &Flight) -> [Option<SemaphorePermit<'_>>; 2] {
+        // Neither semaphore is ever closed.
+        let among_daemons = tokio::select! {
+            biased;
+            () = flight.becomes_owners() => None,
+            turn = self.turns_for_daemons.acquire() => turn.ok(),
+        };
+        [among_daemons, self.turns.acquire().await.ok()]
     }
 
     /// Looks into the cache.
-    async fn find(&self, url: &FetchUrl, caller: Caller) -> Result<Option<Content>, Failed> {
-        let (cache, output) = (Arc::clone(&self.cache), url.output.clone());
+    async fn find(&self, flight: &Flight) -> Result<Option<Content>, Failed> {
+        let (cache, output) = (Arc::clone(&self.cache), flight.url.output.clone());
         let found = match tokio::task::spawn_blocking(move || cache.find(&output)).await {
             Ok(found) => found,
             Err(_) => Ok(None),
         };
         found.map_err(|error| {
             let reason = format!("the gateway's cache cannot be read: {error}");
-            self.fetches.fail(url, caller, &reason)
+            let failed = self.fetches.fail(&flight.url, flight.caller(), &reason);
+            self.failed(flight, failed)
         })
     }
 
@@ -269,7 +275,8 @@ impl Flights {
 
     /// Fails what is known to fail, and everything when too much failed of late, for anybody but the
     /// owner.
-    fn hold_up(&self, url: &FetchUrl, caller: Caller) -> Result<(), Failed> {
+    fn hold_up(&self, flight: &Flight) -> Result<(), Failed> {
+        let (url, caller) = (&flight.url, flight.caller());
         if caller == Caller::Owner {
             return Ok(());
         }
@@ -293,14 +300,30 @@ impl Flights {
         Err(failed)
     }
 
-    fn failed(&self, url: &FetchUrl, caller: Caller, failed: Failed) -> Failed {
+    /// Remembers how a fetch failed.
+    fn failed(&self, flight: &Flight, failed: Failed) -> Failed {
         add(&self.metrics.failed, 1);
-        let is_owners = caller == Caller::Owner;
+        let is_owners = flight.caller() == Caller::Owner;
         let mut table = lock(&self.table);
         table
             .failures
-            .remember(url, &failed, is_owners, Instant::now());
+            .remember(&flight.url, &failed, is_owners, Instant::now());
         failed
+    }
+}
+
+impl Table {
+    /// How many fetches wait already, where that is as many as may for whoever asks for one more.
+    fn is_full_for(&self, caller: Caller) -> Option<usize> {
+        let for_daemons = |flight: &&Arc<Flight>| flight.caller() != Caller::Owner;
+        let (number, most) = match caller {
+            Caller::Owner => (self.flying.len(), MAX_QUEUED),
+            Caller::Daemon | Caller::Stranger => {
+                let number = self.flying.values().filter(for_daemons).count();
+                (number, MAX_QUEUED_FOR_DAEMONS)
+            }
+        };
+        (number >= most).then_some(number)
     }
 }
 
@@ -332,11 +355,11 @@ impl Drop for Flying<'_> {
     }
 }
 
-/// 128 bits that nobody guesses.
-fn random_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
-    Some(format!("{:032x}", u128::from_be_bytes(bytes)))
+/// What a fetch is found by: short, however long its parameters are.
+fn key(url: &FetchUrl) -> String {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    hasher.update(url.for_any_owner().as_bytes());
+    hasher.finish().hex()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,10 +1,11 @@
 //! One gateway: what all of its connections share, and the loop that takes them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
+use fetchhost_policy::DaemonPeers;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,12 +22,15 @@ use crate::flight::Flights;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, is_loopback};
 use crate::routes;
+use crate::stall::Stall;
 use crate::upstream::{Upstream, Upstreams};
 use crate::url::OwnerId;
 
 /// How long a client is kept waiting before it is sent on: less than Nix waits for a silent server, which
 /// is 300 s unless `stalled-download-timeout` says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a client may take nothing of an answer: as long as Nix waits for a silent server.
+pub const STALLED: Duration = Duration::from_secs(300);
 /// Connections at once of the owner, and as many of builds of a daemon. Nix opens 25 for each of its processes.
 const MAX_CONNECTIONS: usize = 200;
 /// Connections at once of all others, who are only told that they are not served.
@@ -44,8 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Settings {
     /// Whose it is.
     pub id: OwnerId,
-    /// Who may ask for what.
-    pub accounts: Accounts,
+    /// Who may ask for what, as it is now: asked for each connection, since users come and go. May block.
+    pub accounts: Arc<dyn Fn() -> Accounts + Send + Sync>,
     /// Tells who is at the other end.
     pub peers: Arc<dyn Peers>,
     /// Carries fetches out.
@@ -62,6 +66,8 @@ pub struct Settings {
     pub max_fetches: usize,
     /// How long a client is kept waiting before it is sent on: [`PATIENCE`].
     pub patience: Duration,
+    /// How long a client may take nothing of an answer: [`STALLED`].
+    pub stalled: Duration,
     /// How long nothing may go on before the gateway ends; none for ever.
     pub idle_exit: Option<Duration>,
 }
@@ -79,7 +85,10 @@ pub enum Ended {
 pub(crate) struct Gateway {
     pub(crate) port: u16,
     pub(crate) id: OwnerId,
-    pub(crate) accounts: Accounts,
+    /// Reads who may ask for what.
+    read_accounts: Arc<dyn Fn() -> Accounts + Send + Sync>,
+    /// What builds of a daemon got when the latest connection came.
+    rule: Mutex<Option<DaemonPeers>>,
     peers: Arc<dyn Peers>,
     places: Places,
     pub(crate) flights: Arc<Flights>,
@@ -90,6 +99,7 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) patience: Duration,
+    stalled: Duration,
 }
 
 /// How many connections there may be at once. Each kind of caller has its own, so that nobody keeps another
@@ -123,9 +133,23 @@ impl Places {
 impl Gateway {
     /// Who is at the other end of a connection.
     async fn caller(&self, peer: SocketAddr, local: SocketAddr) -> Caller {
-        let peers = Arc::clone(&self.peers);
-        let uid = tokio::task::spawn_blocking(move || peers.uid(peer, local)).await;
-        self.accounts.caller(uid.ok().flatten())
+        let (peers, accounts) = (Arc::clone(&self.peers), Arc::clone(&self.read_accounts));
+        let read = tokio::task::spawn_blocking(move || (peers.uid(peer, local), accounts()));
+        let Ok((uid, accounts)) = read.await else {
+            return Caller::Stranger;
+        };
+        let caller = accounts.caller(uid);
+        *self.latest_rule() = Some(accounts.daemon_peers);
+        caller
+    }
+
+    /// What builds of a daemon get.
+    pub(crate) fn daemon_peers(&self) -> DaemonPeers {
+        self.latest_rule().unwrap_or(DaemonPeers::None)
+    }
+
+    fn latest_rule(&self) -> MutexGuard<'_, Option<DaemonPeers>> {
+        self.rule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,7 +183,8 @@ pub async fn serve(
     let gateway = Arc::new(Gateway {
         port: address.port(),
         id: settings.id,
-        accounts: settings.accounts,
+        read_accounts: settings.accounts,
+        rule: Mutex::default(),
         peers: settings.peers,
         places: Places::new(),
         flights: Arc::new(flights),
@@ -170,6 +195,7 @@ pub async fn serve(
         metrics,
         activity: Arc::clone(&activity),
         patience: settings.patience,
+        stalled: settings.stalled,
     });
     let router = routes::router(Arc::clone(&gateway));
     let idle = async {
@@ -228,7 +254,7 @@ async fn attend(
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)
         .max_buf_size(REQUEST_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, gateway.stalled)), service);
     let mut serving = std::pin::pin!(serving);
     // A client that breaks off, or does not speak HTTP, is no concern of anybody else's.
     tokio::select! {

@@ -10,7 +10,8 @@
 //! | `narHash`, `narSize` | SHA-256 of the output's NAR as SRI, and its size in bytes |
 //! | `storePath` | where the output lies in `/nix/store`; follows from name, mode and hash |
 //!
-//! Members are read strictly: what this version does not know is refused, since it may restrict something.
+//! Members are read strictly: what this version does not know is refused, since it may restrict something, and
+//! so is what stands twice.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName}
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::json;
 use crate::url::{FetchUrl, MAX_LENGTH, is_fetcher};
 
 /// The version of the format.
@@ -169,6 +171,7 @@ struct Version {
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
+    #[serde(deserialize_with = "json::members")]
     fetches: BTreeMap<String, Entry>,
 }
 
@@ -176,6 +179,7 @@ struct File {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
     fetcher: String,
+    #[serde(deserialize_with = "json::object")]
     params: Map<String, Value>,
     name: String,
     mode: String,

@@ -21,6 +21,7 @@ use http::{StatusCode, Uri};
 
 use crate::accounts::Caller;
 use crate::answer;
+use crate::approvals::Approved;
 use crate::fetches::Failed;
 use crate::flight::{Asked, Flight, Landing};
 use crate::gateway::Gateway;
@@ -121,13 +122,18 @@ async fn fetch(
     }
 }
 
-/// The fetch for this URL, if the caller may have it and it may be tried.
+/// The fetch for this URL, if the caller may have it and it may be tried. With the first one of an approved
+/// file that is asked for, the others of it start.
 pub(crate) async fn ask(
     gateway: &Arc<Gateway>,
     url: &FetchUrl,
     caller: Caller,
 ) -> Result<Arc<Flight>, Failed> {
-    approve(gateway, url, caller).await?;
+    let approved = check(gateway, url, caller).await?;
+    let expected = approved.to_start(url, gateway.cache.limit());
+    if !expected.is_empty() {
+        gateway.flights.expect(expected.to_vec());
+    }
     match gateway.flights.ask(url, caller) {
         Asked::Flying(flight) => Ok(flight),
         Asked::Failed(failed) => Err(failed),
@@ -151,15 +157,18 @@ async fn wait(
             let is_ours = (1..=MOST_WAITS).contains(&waits) && number == waits.to_string();
             Some((gateway.flights.waited_for(id)?, waits)).filter(|_| is_ours)
         });
-    match asked {
-        Some((flight, waits)) => attend(&gateway, &flight, caller, waits).await,
-        None => nothing(State(gateway)).await,
+    let Some((flight, waits)) = asked else {
+        return nothing(State(gateway)).await;
+    };
+    match check(&gateway, &flight.url, caller).await {
+        Ok(_) => attend(&gateway, &flight, caller, waits).await,
+        Err(refused) => landed(&gateway, Some(Err(refused)), caller),
     }
 }
 
 /// The answer to those to whom no fetches are served.
 fn refused(gateway: &Gateway, caller: Caller) -> Option<Response> {
-    let text = match (caller, gateway.accounts.daemon_peers) {
+    let text = match (caller, gateway.daemon_peers()) {
         (Caller::Owner, _) | (Caller::Daemon, DaemonPeers::Open | DaemonPeers::Approved) => {
             return None;
         }
@@ -170,29 +179,23 @@ fn refused(gateway: &Gateway, caller: Caller) -> Option<Response> {
     Some(answer::text(StatusCode::FORBIDDEN, text))
 }
 
-/// Refuses builds of a daemon what is not approved, where they get nothing else. With the first fetch of an
-/// approved file that is asked for, the others of it start.
-async fn approve(gateway: &Arc<Gateway>, url: &FetchUrl, caller: Caller) -> Result<(), Failed> {
+/// What is approved. Refuses builds of a daemon what is not, where they get nothing else.
+async fn check(
+    gateway: &Arc<Gateway>,
+    url: &FetchUrl,
+    caller: Caller,
+) -> Result<Arc<Approved>, Failed> {
     let needs_approval =
-        caller == Caller::Daemon && gateway.accounts.daemon_peers == DaemonPeers::Approved;
+        caller == Caller::Daemon && gateway.daemon_peers() == DaemonPeers::Approved;
     let approvals = Arc::clone(&gateway.approvals);
     let read = tokio::task::spawn_blocking(move || approvals.current()).await;
-    let approved = match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(approved) => approved,
-        Err(_) if !needs_approval => return Ok(()),
-        Err(error) => {
-            let reason = format!("what is approved cannot be read: {error}");
-            return Err(gateway.flights.refuse(url, caller, &reason));
-        }
+    let reason = match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(approved) if !needs_approval || approved.contains(url) => return Ok(approved),
+        Err(_) if !needs_approval => return Ok(Arc::default()),
+        Ok(_) => NOT_APPROVED.to_owned(),
+        Err(error) => format!("what is approved cannot be read: {error}"),
     };
-    if needs_approval && !approved.contains(url) {
-        return Err(gateway.flights.refuse(url, caller, NOT_APPROVED));
-    }
-    let expected = approved.to_start(url, gateway.cache.limit());
-    if !expected.is_empty() {
-        gateway.flights.expect(expected.to_vec());
-    }
-    Ok(())
+    Err(gateway.flights.refuse(url, caller, &reason))
 }
 
 /// Waits for a fetch, which was waited for `waits` times before, and sends what came of it. Nix gives up
@@ -214,6 +217,11 @@ async fn attend(
         }
     } else {
         flight.landing().await
+    };
+    // It may have been withdrawn meanwhile.
+    let landing = match check(gateway, &flight.url, caller).await {
+        Ok(_) => landing,
+        Err(refused) => Some(Err(refused)),
     };
     landed(gateway, landing, caller)
 }

@@ -12,10 +12,10 @@
 //! | any other method | 405 |
 //! | one `Host` of `127.0.0.1:PORT`, `localhost:PORT`, `[::1]:PORT` with our port | goes on |
 //! | no `Host`, two, another name or port, a target that names another host | 421 |
-//! | `Origin`, `Referer`, `Sec-Fetch-…`: a browser | 403 |
+//! | `Origin`, `Referer`, `Sec-Fetch-…`, a `User-Agent` of `Mozilla/…`: a browser | 403 |
 //! | `Authorization`: a `default` line of a netrc file | removed unread |
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, PROXY_AUTHORIZATION, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 /// Why a request is not answered: a status, and what to tell whoever sent it.
@@ -71,6 +71,11 @@ fn names_us(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
 fn is_from_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN)
         || headers.contains_key(REFERER)
+        // Every browser calls itself so, and a page cannot change it in what needs no consent.
+        || headers
+            .get_all(USER_AGENT)
+            .iter()
+            .any(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
         || headers
             .keys()
             .any(|name| name.as_str().starts_with("sec-fetch-"))
@@ -129,6 +134,9 @@ mod tests {
         for name in ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"] {
             assert_eq!(status("GET", "/", &[host, (name, "null")]), 403, "{name}");
         }
+        let agent = |agent| status("GET", "/", &[host, ("user-agent", agent)]);
+        assert_eq!(agent("Mozilla/5.0 (Macintosh) Safari/605.1.15"), 403);
+        assert_eq!(agent("curl/8.17.0 Nix/2.34.0"), 200);
         for method in [
             "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "get", "X",
         ] {

@@ -230,8 +230,11 @@ async fn held_or_fetched(
         return Err(nothing(State(Arc::clone(gateway))).await);
     };
     arrive(gateway, caller, asked, fetch).await?;
-    match held(gateway, caller, asked.hash, rights).await? {
+    // It may have been withdrawn meanwhile.
+    let rights = Rights::of(gateway, caller, asked.hash).await?;
+    match held(gateway, caller, asked.hash, &rights).await? {
         Some(archive) => Ok(archive),
+        None if !rights.may_have_held() => Err(nothing(State(Arc::clone(gateway))).await),
         None => Err(failed(
             gateway,
             caller,

@@ -12,7 +12,7 @@
 //! | `mode` | `flat` or `nar` |
 //! | `name` | the output's name |
 //! | `hash` | its declared hash as SRI |
-//! | `params` | the fetcher's parameters, a JSON object |
+//! | `params` | the fetcher's parameters, a JSON object in which no member stands twice |
 //! | `executable` | `1`, or left out; only with `nar` |
 //! | `owner` | the id of the gateway's user, or left out |
 //!
@@ -29,6 +29,8 @@ use std::str::FromStr;
 
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
 use serde_json::{Map, Value};
+
+use crate::json::Object;
 
 /// What precedes the fetcher's name. Nix prints the URL when nobody listens: the word says what to do.
 const PREFIX: &str = "/v1/fetch/start-nix-fetchhost-serve/";
@@ -173,10 +175,10 @@ impl FetchUrl {
             // Every hash has several spellings, of which SRI is the one for URLs.
             .filter(|hash: &Hash| hash.sri() == text)
             .ok_or_else(|| UrlError::Value("hash", "a hash in SRI form, `sha256-…=`".into()))?;
-        let params = match serde_json::from_str(&members.needed("params")?) {
-            Ok(Value::Object(params)) => params,
-            _ => return Err(UrlError::Value("params", "a JSON object".to_owned())),
-        };
+        let Object(params) = serde_json::from_str(&members.needed("params")?).map_err(|_| {
+            let expected = "a JSON object in which no member stands twice";
+            UrlError::Value("params", expected.to_owned())
+        })?;
         let executable = match members.optional("executable")?.as_deref() {
             None => false,
             Some("1") if mode == OutputMode::Nar => true,

@@ -14,6 +14,8 @@ use crate::failure::Failure;
 use crate::fetching::effective_origin;
 use crate::journal;
 use crate::params;
+use crate::unattended::escaped;
+use crate::wishes::check_public;
 
 /// What to do about a file that is no lock file.
 const NAMED: &str =
@@ -21,6 +23,11 @@ const NAMED: &str =
 
 /// Lets builds of the Nix daemon have what lock files name, takes that back, or lists it.
 pub(crate) async fn approve(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
+    // The files may be anybody's, and messages speak of them.
+    approve_all(context, args).await.map_err(escaped)
+}
+
+async fn approve_all(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
     let Some(state) = &context.environment.state else {
         return Err(Failure::usage("there is no folder to keep approvals in")
             .with_hint("set HOME or XDG_STATE_HOME"));
@@ -49,7 +56,9 @@ async fn approve_one(
     approvals: &Approvals,
     file: &Path,
 ) -> Result<(), Failure> {
-    let lock = lock::read(file, NAMED)?.ok_or_else(|| {
+    let place = name_of(file)?;
+    // What is approved under a name is read by that name.
+    let lock = lock::read(Path::new(&place), NAMED)?.ok_or_else(|| {
         Failure::usage(format!("there is no `{}`", file.display()))
             .with_hint("`nix-fetchhost lock` makes it from fetches.toml")
     })?;
@@ -64,21 +73,21 @@ async fn approve_one(
             })?;
         lines.push(format!("{name}: {line}"));
     }
+    for line in lines {
+        context.printer.note(&line);
+    }
     let count = lock.fetches.len();
     let approval = Approval {
-        file: name_of(file)?,
+        file: place,
         time: journal::now(),
         lock,
     };
     approvals
         .approve(&approval)
         .map_err(|error| Failure::usage(format!("the approval cannot be written: {error}")))?;
-    for line in lines {
-        context.printer.note(&line);
-    }
     context.printer.note(&format!(
         "approved {count} fetches of {}, as they are now",
-        approval.file
+        printable(&approval.file)
     ));
     Ok(())
 }
@@ -89,6 +98,8 @@ async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<S
     let selected = fetchers.select(&fetch.fetcher).await?;
     let description = selected.description()?;
     let params = params::validate(&description.parameters, fetch.params.clone(), "")?;
+    // So that all of them can be shown.
+    check_public(&params)?;
     let origin = effective_origin(&selected, &params)?;
     let whom = match &origin {
         Some(origin) => {
@@ -107,7 +118,7 @@ async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<S
         }
         None => String::new(),
     };
-    let params = serde_json::Value::Object(journal::shown(&params)).to_string();
+    let params = serde_json::Value::Object(params).to_string();
     Ok(format!(
         "{}{whom} as {}\n  {}",
         fetch.fetcher,
@@ -118,19 +129,26 @@ async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<S
 
 fn withdraw(context: &Context, approvals: &Approvals, file: &Path) -> Result<(), Failure> {
     let name = name_of(file)?;
-    match approvals.withdraw(&name) {
-        Ok(true) => {
-            context
-                .printer
-                .note(&format!("{name} is no longer approved"));
-            Ok(())
+    // A name that `--list` lists is one, whatever has become of the folders in it.
+    let typed = file.to_str().filter(|typed| *typed != name);
+    let mut is_any = false;
+    for name in typed.into_iter().chain([name.as_str()]) {
+        let is_withdrawn = approvals.withdraw(name).map_err(|error| {
+            Failure::usage(format!(
+                "the approval of `{name}` cannot be removed: {error}"
+            ))
+        })?;
+        if is_withdrawn {
+            let text = format!("{} is no longer approved", printable(name));
+            context.printer.note(&text);
+            is_any = true;
         }
-        Ok(false) => Err(Failure::usage(format!("nothing of `{name}` is approved"))
-            .with_hint("`nix-fetchhost approve --list` lists what is")),
-        Err(error) => Err(Failure::usage(format!(
-            "the approval of `{name}` cannot be removed: {error}"
-        ))),
     }
+    if is_any {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("nothing of `{name}` is approved"))
+        .with_hint("`nix-fetchhost approve --list` lists what is"))
 }
 
 fn list(context: &Context, approvals: &Approvals) -> Result<(), Failure> {

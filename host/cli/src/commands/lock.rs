@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, meant, with_causes};
 use crate::fetching::{Fetching, Request, Session, Wanted};
+use crate::unattended::escaped;
 use crate::wishes::{self, Wish, lock_place};
 
 /// What to do about a lock file that is none.
@@ -27,6 +28,11 @@ const REMADE: &str =
 /// Brings the lock file up to date: fetches what is new or wanted again, and drops what is no longer
 /// wanted. With `--check` only says whether it is up to date.
 pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failure> {
+    // Both files may be anybody's, and messages speak of them.
+    lock_all(context, args).await.map_err(escaped)
+}
+
+async fn lock_all(context: &Context, args: &LockArgs) -> Result<(), Failure> {
     let place = lock_place(&args.file);
     let mut lock = read(&place, REMADE)?.unwrap_or_default();
     let wishes = wishes::read(&ByName::new(context.engine()?), &args.file).await?;
@@ -168,7 +174,7 @@ pub(crate) fn read(place: &Path, remedy: &str) -> Result<Option<LockFile>, Failu
 /// Writes the lock file, whole or not at all, unless it is the same already.
 fn write(place: &Path, lock: &LockFile) -> Result<bool, Failure> {
     let text = lock.text();
-    if std::fs::read_to_string(place).is_ok_and(|old| old == text) {
+    if wishes::text(place).is_ok_and(|old| old == text) {
         return Ok(false);
     }
     let written = || -> std::io::Result<()> {

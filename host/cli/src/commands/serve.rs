@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, Settings,
+    AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, STALLED, Settings,
 };
 use fetchhost_policy::{DaemonPeers, UpstreamUrl};
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use crate::activation;
 use crate::args::ServeArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::printer::Printer;
 use crate::serving::{Serving, upstreams};
 use crate::signals::Stops;
 
@@ -59,7 +60,14 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
     let shares = config.share_with_local_users.unwrap_or_default();
     let id = owner_id(state)?;
     let owner = rustix::process::geteuid().as_raw();
-    let accounts = Accounts::new(owner, &AccountFiles::read(), config.daemon_peers);
+    let configured = config.daemon_peers;
+    let read_accounts = move || {
+        let files = AccountFiles::read()?;
+        Ok(Accounts::new(owner, &files, configured))
+    };
+    let accounts = read_accounts().map_err(|error: std::io::Error| {
+        Failure::usage(format!("who uses this machine is unknown: {error}"))
+    })?;
     // Before anything is said: signals count from the first line on.
     let mut stops = Stops::listen();
     let listener = listener(args, config.port.unwrap_or(DEFAULT_PORT)).await?;
@@ -76,7 +84,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
     }
     let settings = Settings {
         id,
-        accounts,
+        accounts: watched(printer, accounts, read_accounts),
         peers: Arc::new(Kernel),
         fetches: Arc::new(Serving::new(context, state)?),
         cache,
@@ -85,6 +93,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
         share_with_local_users: shares,
         max_fetches: config.max_fetches.unwrap_or(DEFAULT_MAX_FETCHES).into(),
         patience: PATIENCE,
+        stalled: STALLED,
         idle_exit: args.idle_exit,
     };
     printer.result(&format!("http://{address}"))?;
@@ -118,6 +127,27 @@ fn told(context: &Context, ended: std::io::Result<Ended>) -> Result<(), Failure>
         }
         Err(error) => Err(cannot_listen(&error)),
     }
+}
+
+/// Reads the accounts again, and tells the owner when users who came or went changed the rule. Where they
+/// cannot be read, as when files run out, nothing has changed.
+fn watched(
+    printer: Printer,
+    known: Accounts,
+    read: impl Fn() -> std::io::Result<Accounts> + Send + Sync + 'static,
+) -> Arc<dyn Fn() -> Accounts + Send + Sync> {
+    let known = Mutex::new(known);
+    Arc::new(move || {
+        let read = read();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(accounts) = read {
+            if known.daemon_peers != accounts.daemon_peers {
+                printer.warning(&rule(&accounts));
+            }
+            *known = accounts;
+        }
+        known.clone()
+    })
 }
 
 /// What builds of a daemon get, and why.
@@ -231,7 +261,31 @@ fn owner_id(state: &Path) -> Result<OwnerId, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use crate::printer::Verbosity;
+
     use super::*;
+
+    #[test]
+    fn accounts_that_cannot_be_read_are_as_they_were() {
+        let printer = Printer {
+            verbosity: Verbosity::Quiet,
+            json: false,
+            internal_json: false,
+        };
+        let with = |peers| Accounts::new(1, &AccountFiles::default(), Some(peers));
+        let next = Arc::new(Mutex::new(Some(DaemonPeers::Approved)));
+        let said = Arc::clone(&next);
+        let read = move || match *said.lock().unwrap() {
+            Some(peers) => Ok(with(peers)),
+            None => Err(std::io::Error::other("too many open files")),
+        };
+        let accounts = watched(printer, with(DaemonPeers::Open), read);
+        assert_eq!(accounts().daemon_peers, DaemonPeers::Approved);
+        *next.lock().unwrap() = None;
+        assert_eq!(accounts().daemon_peers, DaemonPeers::Approved);
+        *next.lock().unwrap() = Some(DaemonPeers::Open);
+        assert_eq!(accounts().daemon_peers, DaemonPeers::Open);
+    }
 
     #[test]
     fn the_owners_id_is_made_once() {

@@ -30,7 +30,7 @@ impl Rights {
         hash: &str,
     ) -> Result<Self, Response> {
         let shares = gateway.shares;
-        let (held, elsewhere) = match (caller, gateway.accounts.daemon_peers) {
+        let (held, elsewhere) = match (caller, gateway.daemon_peers()) {
             (Caller::Owner, _) => (true, true),
             (Caller::Daemon, DaemonPeers::Open) => (true, shares),
             (Caller::Daemon, DaemonPeers::Approved) => (false, shares),

@@ -131,6 +131,22 @@ fn approvals_that_cannot_be_read_approve_nothing() {
 }
 
 #[test]
+fn an_approval_that_would_not_be_read_back_is_not_kept() {
+    let world = strict();
+    let ours = flat("ours", json!({}));
+    approve(&world, "/a/lock", std::slice::from_ref(&ours));
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let approval = Approval {
+        file: "/b/lock".to_owned(),
+        time: "2026-01-01T00:00:00Z".to_owned(),
+        lock: lock(&[flat("deep", json!({ "deep": deep }))]),
+    };
+    let refused = approvals(&world.folder).approve(&approval).unwrap_err();
+    assert!(refused.to_string().contains("too deep"), "{refused}");
+    assert_eq!(world.fetch(&ours).text(), "ours", "the others still hold");
+}
+
+#[test]
 fn many_refusals_share_one_record_and_leave_what_is_approved_alone() {
     let world = strict();
     let ours = flat("ours", json!({}));

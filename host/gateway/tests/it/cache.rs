@@ -43,7 +43,7 @@ fn what_was_not_asked_for_the_longest_goes_first() {
 }
 
 #[test]
-fn what_is_larger_than_the_cache_is_served_all_the_same() {
+fn where_nothing_may_stay_all_is_served_and_nothing_stays() {
     let world = World::with(Setup {
         cache_size: 0,
         ..Setup::default()

@@ -124,6 +124,29 @@ fn what_is_wrong_is_told_with_its_place() {
     assert!(unknown.contains("approve"), "{unknown}");
 }
 
+#[test]
+fn what_stands_twice_is_refused() {
+    let text = file().to_string();
+    let twice = |member: &str| {
+        let at = text.find(&format!("\"{member}\":")).unwrap();
+        let value = file();
+        let value = match member {
+            "app" => &value["fetches"]["app"],
+            "fetches" => &value["fetches"],
+            _ => &value["fetches"]["app"]["params"]["project"],
+        };
+        format!("{}\"{member}\":{value},{}", &text[..at], &text[at..])
+    };
+    for member in ["app", "fetches", "project"] {
+        let told = LockFile::parse(&twice(member)).unwrap_err();
+        let cause = std::error::Error::source(&told).unwrap().to_string();
+        assert!(
+            cause.contains("twice") || cause.contains("duplicate"),
+            "{cause}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,200}") {

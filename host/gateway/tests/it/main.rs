@@ -9,6 +9,7 @@ mod failing_upstreams;
 mod fetching;
 mod lock;
 mod nix;
+mod pressure;
 mod registered;
 mod setup;
 mod substituter;

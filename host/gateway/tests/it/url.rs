@@ -140,6 +140,10 @@ fn another_spelling_is_refused_with_what_is_wrong() {
             RIGHT.replace("mode=flat", "mode=recursive"),
             "`mode` is not",
         ),
+        (
+            RIGHT.replace("%7B", "%7B%22url%22%3A1%2C"),
+            "no member stands twice",
+        ),
         (RIGHT.replace("%7D", "%7D1"), "`params` is not"),
         (
             RIGHT.replace("%7B", "%5B").replace("%7D", "%5D"),

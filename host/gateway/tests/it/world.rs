@@ -13,8 +13,8 @@ use fetchhost_artifact::{
 };
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
-    AccountFiles, Accounts, Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches,
-    OwnerId, Peers, Settings, Unfit, serve,
+    Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches, OwnerId, Peers, Settings,
+    Unfit, serve,
 };
 use fetchhost_policy::Limits;
 use fetchhost_sinks::{Destination, Incoming, spawn};
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 pub(crate) use crate::setup::Setup;
+use crate::setup::accounts;
 
 pub(crate) const OWNER: u32 = 4711;
 pub(crate) const BUILD_USER: u32 = 872_415_232;
@@ -36,11 +37,17 @@ pub(crate) struct Deeds {
     /// Most of them at once.
     pub(crate) most: AtomicUsize,
     running: AtomicUsize,
+    prepared: AtomicUsize,
     /// The reason of each ticket, in order.
     pub(crate) records: Mutex<Vec<String>>,
 }
 
 impl Deeds {
+    /// Fetches that were judged.
+    pub(crate) fn prepared(&self) -> usize {
+        self.prepared.load(Ordering::SeqCst)
+    }
+
     fn fail(&self, reason: &str, got: Option<Hash>) -> Failed {
         let mut records = self.records.lock().unwrap();
         records.push(reason.to_owned());
@@ -52,8 +59,8 @@ impl Deeds {
     }
 }
 
-/// A fetcher whose parameters say what happens: `content`, or `tree`, after `delay` milliseconds, or
-/// a failure as `fail`, or none at all as `unfit`.
+/// A fetcher whose parameters say what happens: `content`, or `tree`, after `delay` milliseconds or when the
+/// file `gate` is there, or a failure as `fail`, or none at all as `unfit`.
 struct Scripted {
     deeds: Arc<Deeds>,
     tmp: PathBuf,
@@ -66,6 +73,7 @@ impl Fetches for Scripted {
         _: Caller,
     ) -> BoxFuture<'a, Result<Box<dyn Fetch>, Unfit>> {
         let (deeds, tmp) = (Arc::clone(&self.deeds), self.tmp.clone());
+        deeds.prepared.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if let Some(reason) = url.params.get("unfit").and_then(Value::as_str) {
                 let reason = reason.to_owned();
@@ -90,13 +98,18 @@ struct Script {
 impl Fetch for Script {
     fn run(self: Box<Self>, into: Destination) -> BoxFuture<'static, Result<(), Failed>> {
         Box::pin(async move {
-            let deeds = &self.deeds;
+            let (deeds, tmp) = (&self.deeds, &self.tmp);
             deeds.runs.fetch_add(1, Ordering::SeqCst);
             let running = deeds.running.fetch_add(1, Ordering::SeqCst) + 1;
             deeds.most.fetch_max(running, Ordering::SeqCst);
             let params = &self.url.params;
             if let Some(delay) = params.get("delay").and_then(Value::as_u64) {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            if let Some(gate) = params.get("gate").and_then(Value::as_str) {
+                while !tmp.join(gate).exists() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
             deeds.running.fetch_sub(1, Ordering::SeqCst);
             if let Some(reason) = params.get("fail").and_then(Value::as_str) {
@@ -116,7 +129,7 @@ impl Fetch for Script {
                 },
             };
             let output = &self.url.output;
-            match put(layout, output, &into, &self.tmp).await {
+            match put(layout, output, &into, tmp).await {
                 Ok(()) => Ok(()),
                 Err(mismatch) => Err(deeds.fail(&mismatch.to_string(), Some(mismatch.got.clone()))),
             }
@@ -180,7 +193,7 @@ pub(crate) fn settings(
 ) -> Settings {
     Settings {
         id: OwnerId::from_bytes([0xab; 8]),
-        accounts: Accounts::new(OWNER, &AccountFiles::default(), Some(setup.daemon_peers)),
+        accounts: accounts(folder, setup.daemon_peers),
         peers: Arc::new(Said(Arc::clone(uid))),
         fetches: Arc::new(Scripted {
             deeds: Arc::clone(deeds),
@@ -192,6 +205,7 @@ pub(crate) fn settings(
         share_with_local_users: setup.shares,
         max_fetches: setup.max_fetches,
         patience: setup.patience,
+        stalled: setup.stalled,
         idle_exit: setup.idle_exit,
     }
 }

@@ -1,5 +1,7 @@
 //! `lock` and `approve`, and what Nix makes of the lock file.
 
+mod hostile;
+
 use std::fs;
 use std::path::PathBuf;
 
