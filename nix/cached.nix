@@ -35,6 +35,8 @@ derivation {
       nix-fetchhost run ${fetch} --hash ${hash} --name ${name} --mode ${mode} --to file:///PATH/TO/CACHE
 
     and have Nix ask it: --option extra-substituters file:///PATH/TO/CACHE
+    Where the gateway (nix-fetchhost serve) is one of them, it has what it fetched before, and what
+    a lock file names that nix-fetchhost approve approved.
     Nix remembers for an hour that a cache lacks a path; to ask again at once, add
     --option narinfo-cache-negative-ttl 0'';
 }

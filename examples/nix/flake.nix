@@ -1,7 +1,7 @@
 {
   description = "A build whose inputs lie behind authentication";
 
-  # Where the repository of nix-fetchhost is; this path is for a copy beside it.
+  # Where the repository of nix-fetchhost is; this path is right within a clone of it.
   inputs.fetchhost.url = "path:../..";
 
   outputs =

@@ -3,6 +3,7 @@
 //! All files lie on tmpfs, so that no disk is measured; the server, the host and what it is
 //! compared with are release builds, and what is compared runs in turn, in one run.
 
+mod gateway;
 mod realise;
 mod rows;
 mod setup;
@@ -20,6 +21,7 @@ const ROWS: &[(&str, Row)] = &[
     ("overhead", rows::overhead),
     ("tree", rows::tree),
     ("realise", realise::realise),
+    ("gateway", gateway::gateway),
     ("instantiate", rows::instantiate),
     ("memory", rows::memory),
     ("size", rows::size),

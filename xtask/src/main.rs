@@ -16,7 +16,7 @@ usage: cargo xtask TASK
 
 tasks:
   bench [ROW]…   measure against curl, openssl and nix-prefetch-url; all rows without ROW
-                 (rows: large, small, overhead, tree, instantiate, memory, size)
+                 (rows: large, small, overhead, tree, realise, gateway, instantiate, memory, size)
 ";
 
 fn main() -> ExitCode {

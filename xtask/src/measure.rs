@@ -1,7 +1,8 @@
 //! What one process cost: wall clock, processor time and peak memory.
 
+use std::io::{BufRead as _, BufReader};
 use std::mem::MaybeUninit;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -28,12 +29,66 @@ pub(crate) fn run(command: &mut Command) -> Result<Cost> {
         .with_context(|| format!("cannot run {command:?}"))?;
     let pid = libc::pid_t::try_from(child.id())?;
     let (status, usage) = wait(pid)?;
-    let wall = start.elapsed();
+    let cost = cost(start, &usage)?;
     if status != 0 {
         bail!("{command:?} failed with wait status {status:#x}");
     }
+    Ok(cost)
+}
+
+/// A process that runs until it is told to end.
+pub(crate) struct Running {
+    child: Child,
+    start: Instant,
+    is_over: bool,
+}
+
+impl Running {
+    /// Starts a command, and returns the first line that it prints.
+    pub(crate) fn start(command: &mut Command) -> Result<(Self, String)> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let start = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot run {command:?}"))?;
+        let output = child.stdout.take().context("it has no output")?;
+        let running = Self {
+            child,
+            start,
+            is_over: false,
+        };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        Ok((running, line))
+    }
+
+    /// Tells it to end, and returns what it cost.
+    pub(crate) fn stop(mut self) -> Result<Cost> {
+        let pid = libc::pid_t::try_from(self.child.id())?;
+        // SAFETY: a signal to a child of ours that nobody has waited for.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+        let (_, usage) = wait(pid)?;
+        self.is_over = true;
+        cost(self.start, &usage)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn cost(start: Instant, usage: &libc::rusage) -> Result<Cost> {
     Ok(Cost {
-        wall,
+        wall: start.elapsed(),
         processor: duration(usage.ru_utime) + duration(usage.ru_stime),
         // Linux counts in KiB.
         peak_bytes: u64::try_from(usage.ru_maxrss)? * 1024,

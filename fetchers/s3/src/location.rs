@@ -8,7 +8,8 @@
 //! | `https://HOST/BASE` | virtual | `https://BUCKET.HOST/BASE/KEY` |
 //!
 //! A label is made of small letters, digits and `-`. Nothing else is put in front of a name: no certificate
-//! covers what has a dot, and with capital letters made small it would be another bucket.
+//! covers what has a dot, and with capital letters made small it would be another bucket. The host composes
+//! the same origins to tell what a user consents to (`fetchhost-policy`).
 
 use fetchhost_sdk::{FetchError, url};
 

@@ -97,7 +97,7 @@ fn judged(
             "the access keys may not read `{key}` of `{bucket}`, or there is no such object and they may not list the bucket"
         )),
         (401 | 403, _) => FetchError::unauthorized(format!(
-            "`{key}` of `{bucket}` is not public: fill slot `aws` with access keys"
+            "`{key}` of `{bucket}` is not public: fill slot `aws` with access keys, by `--credential aws=aws` or in a grant"
         )),
         (500..=599, _) => FetchError::network(format!("the server answered {status}")),
         (_, Some(code)) => FetchError::other(format!("the server answered {status} ({code})")),

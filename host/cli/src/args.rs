@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// Fetch into the Nix store, and print a Nix expression for it; for builtins.exec
     #[command(after_help = EXEC_HELP)]
     Exec(ExecArgs),
-    /// Answer Nix's own fetcher over loopback, with what the configuration grants
+    /// Answer Nix over loopback, when it fetches and when it substitutes, with what the configuration grants
     Serve(ServeArgs),
     /// Fetch what fetches.toml wants, and write the hashes into fetches.lock.json
     #[command(after_help = LOCK_HELP)]
@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Look at what modules are granted, and change it
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Make keys that sign what goes into a binary cache, in Nix's format
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
     Demo(DemoArgs),
     /// List the latest runs, or show one by its ticket
@@ -169,10 +172,10 @@ pub(crate) struct FetchArgs {
     /// Also reach this origin, directly and by redirect, never with a credential; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow: Vec<String>,
-    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH, age:PATH, netrc, systemd:NAME or a configured name
+    /// Bind a credential to the typed origin, or to @ORIGIN; SOURCE is env:NAME, file:PATH, age:PATH, netrc, systemd:NAME, aws, aws:PROFILE or a configured name
     #[arg(
         long,
-        value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER][@ORIGIN]"
+        value_name = "SLOT=SOURCE[,header=NAME|,bearer|,basic=USER|,aws-sigv4=REGION][@ORIGIN]"
     )]
     pub(crate) credential: Vec<String>,
     /// Print the result, or the failure, as JSON
@@ -263,7 +266,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
     /// What is wanted; the lock file lies beside it, as FILE with .lock.json for .toml
-    #[arg(long, value_name = "FILE", default_value = "fetches.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_WISHES)]
     pub(crate) file: PathBuf,
     /// Fetch this one again, and lock what it is now; repeatable
     #[arg(long, value_name = "NAME", conflicts_with = "check")]
@@ -292,6 +295,8 @@ pub(crate) struct ApproveArgs {
     pub(crate) list: bool,
 }
 
+/// What a project wants fetched, when nothing else is said.
+pub(crate) const DEFAULT_WISHES: &str = "fetches.toml";
 /// How many outputs `realise` fetches at once: as many as Nix has connections (`http-connections`).
 const DEFAULT_JOBS: u16 = 25;
 
@@ -299,7 +304,7 @@ const DEFAULT_JOBS: u16 = 25;
 #[derive(Debug, Args)]
 pub(crate) struct RealiseArgs {
     /// Derivations: store paths that end in .drv, or links to them
-    #[arg(value_name = "DRV", required_unless_present = "file")]
+    #[arg(value_name = "DRV")]
     pub(crate) drvs: Vec<String>,
     /// Also the derivations that this file evaluates to, by nix-instantiate
     #[arg(long, value_name = "FILE")]
@@ -364,7 +369,7 @@ pub(crate) enum CredentialCommand {
         /// An origin that may receive it; repeatable [default: as before]
         #[arg(long, value_name = "ORIGIN")]
         origin: Vec<String>,
-        /// How it is sent: bearer, basic:USER or header:NAME [default: as before]
+        /// How it is sent: bearer, basic:USER, header:NAME or aws-sigv4 [default: as before]
         #[arg(long)]
         scheme: Option<String>,
     },
@@ -433,6 +438,22 @@ pub(crate) enum GrantCommand {
         /// As if this had been given to `run`, with the origin typed
         #[arg(long, value_name = "SLOT=SOURCE")]
         credential: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new secret key into a file for you alone, and print the public key
+    Generate {
+        /// What signatures call the key, for instance cache.example.com-1
+        name: String,
+        /// The new file
+        file: PathBuf,
+    },
+    /// Print the public key of a secret one, as trusted-public-keys wants it
+    Public {
+        /// The secret key's file, or - for stdin
+        file: PathBuf,
     },
 }
 

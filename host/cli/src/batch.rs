@@ -1,6 +1,8 @@
 //! Several fetches of one command: in parallel, with one display, one reading of each credential, and one
 //! failure at the end.
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt as _, stream};
 
 use crate::context::Context;
@@ -88,10 +90,12 @@ fn summary(mut failed: Vec<(String, Failure)>, of: usize) -> Option<Failure> {
         .enumerate()
         .min_by_key(|(_, (_, failure))| failure.status.gravity())?
         .0;
+    // Advice that holds for several is given once.
+    let mut told = HashSet::new();
     let texts: Vec<_> = failed
         .iter()
         .map(|(name, failure)| {
-            let hint = failure.hint.as_ref();
+            let hint = failure.hint.as_ref().filter(|hint| told.insert(*hint));
             let hint = hint
                 .map(|hint| format!("\nhint: {hint}"))
                 .unwrap_or_default();

@@ -235,13 +235,20 @@ async fn load_builtin(engine: &Engine, name: String) -> Result<Loaded, Failure> 
         known.extend(module.description().fetchers.keys().cloned());
     }
     known.sort();
+    let failure = Failure::usage(format!("there is no fetcher `{name}`"));
+    if BUILTIN.iter().any(|builtin| builtin.name == name) {
+        return Err(failure.with_hint(format!(
+            "`{name}` is a module: in a grant it is written `builtin:{name}`; there are the fetchers {}",
+            known.join(", ")
+        )));
+    }
     let hint = meant(&name, known.iter().map(String::as_str), || {
         format!(
             "there are {}; a module in a file is written `./module.wasm#sha256=HEX`",
             known.join(", ")
         )
     });
-    Err(Failure::usage(format!("there is no fetcher `{name}`")).with_hint(hint))
+    Err(failure.with_hint(hint))
 }
 
 fn only_fetcher(module: &Module, text: &str) -> Result<String, Failure> {

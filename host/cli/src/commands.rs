@@ -10,6 +10,7 @@ pub(crate) mod exec;
 pub(crate) mod fetcher;
 pub(crate) mod gc;
 pub(crate) mod grant;
+pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod man;

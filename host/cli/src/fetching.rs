@@ -3,6 +3,7 @@
 //!
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
+mod consent;
 mod dry_run;
 mod output;
 
@@ -14,8 +15,7 @@ use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
 use fetchhost_formats::{Hash, StoreName};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
-use fetchhost_policy::describe::FetcherDescription;
-use fetchhost_policy::{ArgvCredential, Broker, Consent, Origin};
+use fetchhost_policy::{Broker, Consent, Origin};
 use fetchhost_sinks::{Destination, DestinationError};
 use fetchhost_transport::Client;
 use serde_json::{Map, Value};
@@ -32,6 +32,7 @@ use crate::provenance;
 use crate::report::ResultReport;
 use crate::signals;
 
+pub(crate) use consent::{credentials, effective_origin, origins};
 pub(crate) use output::mode_and_name;
 
 /// A job and what its report needs.
@@ -134,7 +135,7 @@ impl Fetching {
             &args.param,
             matches,
         )?;
-        let consent = consent(description, &params, args)?;
+        let consent = consent::typed(&selected, &params, args)?;
         let request = Request {
             params: params.object,
             output: &args.output,
@@ -161,9 +162,9 @@ impl Fetching {
             wanted,
         } = request;
         let description = selected.description()?;
-        let (mode, name) = mode_and_name(description, &params, output)?;
+        let (mode, name) = mode_and_name(description, &params, output, "--")?;
         let destinations = destinations(&wanted)?;
-        let effective = effective_origin(description, &params)?;
+        let effective = effective_origin(&selected, &params)?;
         let config = &context.settings.config;
         let broker = Broker::new(
             selected.id.clone(),
@@ -376,80 +377,6 @@ fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
         }
     }
     Ok(destinations)
-}
-
-/// The origin that the parameters name, typed or by default. What is none is told where it is used.
-pub(crate) fn effective_origin(
-    description: &FetcherDescription,
-    parameters: &Map<String, Value>,
-) -> Result<Option<Origin>, Failure> {
-    let Some(parameter) = &description.needs.origin_parameter else {
-        return Ok(None);
-    };
-    let given = parameters.get(parameter).filter(|value| !value.is_null());
-    let value = given.or_else(|| description.property(parameter)?.get("default"));
-    value
-        .and_then(Value::as_str)
-        .map(|text| origin_of(parameter, text))
-        .transpose()
-}
-
-/// The origin that a parameter names.
-fn origin_of(parameter: &str, text: &str) -> Result<Origin, Failure> {
-    Origin::of_parameter(text).map_err(|error| {
-        Failure::usage(format!(
-            "the parameter `{parameter}`: {}",
-            with_causes(&error)
-        ))
-    })
-}
-
-/// What typing this command line consents to.
-fn consent(
-    description: &FetcherDescription,
-    params: &params::Params,
-    args: &FetchArgs,
-) -> Result<Consent, Failure> {
-    let mut typed_origins = Vec::new();
-    if let Some(parameter) = &description.needs.origin_parameter
-        && params.typed.contains(parameter)
-        && let Some(text) = params.object.get(parameter).and_then(Value::as_str)
-    {
-        typed_origins.push(origin_of(parameter, text)?);
-    }
-    let allow = origins(&args.allow)?;
-    let credentials = credentials(&args.credential)?;
-    Ok(Consent {
-        typed_origins,
-        allow,
-        credentials,
-    })
-}
-
-/// Reads `--allow`.
-pub(crate) fn origins(texts: &[String]) -> Result<Vec<Origin>, Failure> {
-    texts
-        .iter()
-        .map(|text| {
-            text.parse()
-                .map_err(|error: fetchhost_policy::OriginError| {
-                    Failure::usage(format!("`--allow {text}`: {}", with_causes(&error)))
-                })
-        })
-        .collect()
-}
-
-/// Reads `--credential`.
-pub(crate) fn credentials(texts: &[String]) -> Result<Vec<ArgvCredential>, Failure> {
-    texts
-        .iter()
-        .map(|text| {
-            text.parse()
-                .map_err(|error: fetchhost_policy::ArgvCredentialError| {
-                    with_hint(&error, error.hint())
-                })
-        })
-        .collect()
 }
 
 fn timed_out(limit: Duration) -> Failure {

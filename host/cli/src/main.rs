@@ -17,6 +17,7 @@ mod failure;
 mod fetching;
 mod internal_json;
 mod journal;
+mod misnamed;
 mod mistyped;
 mod nix_expression;
 mod params;
@@ -41,8 +42,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::{
-    Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, LogFormat,
-    PrefetchArgs, RunArgs,
+    Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, KeyCommand,
+    LogFormat, PrefetchArgs, RunArgs,
 };
 use crate::catalog::Selected;
 use crate::context::Context;
@@ -184,7 +185,7 @@ async fn dispatch(
         Command::Fetcher(FetcherCommand::Inspect { fetcher, .. }) => {
             commands::fetcher::inspect::inspect(context, fetcher).await
         }
-        Command::Config(ConfigCommand::Check) => commands::config::check::check(context),
+        Command::Config(ConfigCommand::Check) => commands::config::check::check(context).await,
         Command::Config(ConfigCommand::Path) => commands::config::path::path(context),
         Command::Config(ConfigCommand::Show) => commands::config::show::show(context),
         Command::Credential(CredentialCommand::List { .. }) => {
@@ -212,6 +213,10 @@ async fn dispatch(
             allow,
             credential,
         }) => commands::grant::explain::explain(context, fetcher, origin, allow, credential).await,
+        Command::Key(KeyCommand::Generate { name, file }) => {
+            commands::key::generate(context, name, file)
+        }
+        Command::Key(KeyCommand::Public { file }) => commands::key::public(context, file),
         Command::Lock(args) => commands::lock::lock(context, args).await,
         Command::Approve(args) => commands::approve::approve(context, args).await,
         Command::Log { ticket } => commands::log::log(context, ticket.as_deref()),

@@ -1,11 +1,11 @@
 //! Fetches for the gateway: by what the configuration grants alone, each recorded as `run` records its own.
 
+mod current;
 mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fetchhost_credentials::Keyring;
 use fetchhost_formats::Hash;
 use fetchhost_gateway::{Caller, Failed, Fetch, FetchUrl, Fetches, Unfit};
 use fetchhost_pipeline::{Job, Outcome};
@@ -19,20 +19,21 @@ use crate::failure::Failure;
 use crate::journal::Done;
 use crate::printer::Printer;
 use crate::report::ResultReport;
-use crate::unattended::{self, Ended, Unattended};
+use crate::unattended::{self, Ended};
 
-pub(crate) use upstream::upstreams;
+use current::Current;
+pub(crate) use upstream::{NAME, upstreams};
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {
-    unattended: Unattended,
+    current: Current,
     recorder: Recorder,
 }
 
 impl Serving {
     pub(crate) fn new(context: &Context, state: &Path) -> Result<Self, Failure> {
         Ok(Self {
-            unattended: Unattended::new(context, Arc::new(Keyring::new()))?,
+            current: Current::new(context)?,
             recorder: Recorder {
                 state: state.to_owned(),
                 printer: context.printer,
@@ -49,8 +50,9 @@ impl Fetches for Serving {
     ) -> futures_util::future::BoxFuture<'a, Result<Box<dyn Fetch>, Unfit>> {
         Box::pin(async move {
             let prepared = async {
-                let selected = self.unattended.select(&url.fetcher).await?;
-                let job = self.unattended.job(url, &selected)?;
+                let unattended = self.current.get()?;
+                let selected = unattended.select(&url.fetcher).await?;
+                let job = unattended.job(url, &selected)?;
                 Ok::<_, Failure>((selected, job))
             };
             match prepared.await {

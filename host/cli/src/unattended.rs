@@ -9,7 +9,6 @@ use fetchhost_credentials::Keyring;
 use fetchhost_formats::{Hash, OutputMode};
 use fetchhost_gateway::FetchUrl;
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Silent};
-use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{Broker, Config, Denial, printable};
 use fetchhost_transport::Client;
 use serde_json::{Map, Value};
@@ -70,7 +69,7 @@ impl Unattended {
             // Parameters come from an expression that anybody may have written: they grant nothing.
             None,
         )?;
-        check_granted(&broker, description, &params)?;
+        check_granted(&broker, selected, &params)?;
         Ok(Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
@@ -94,10 +93,10 @@ impl Unattended {
 /// Refuses what no grant reaches, so that content that is at hand is no exception.
 fn check_granted(
     broker: &Broker,
-    description: &FetcherDescription,
+    selected: &Selected,
     params: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    let Some(origin) = effective_origin(description, params)? else {
+    let Some(origin) = effective_origin(selected, params)? else {
         return Ok(());
     };
     match broker.explain(&origin).denial {

@@ -74,6 +74,11 @@ pub(crate) async fn read(
     fetchers: &ByName,
     path: &Path,
 ) -> Result<BTreeMap<String, Wish>, Failure> {
+    if !path.exists() {
+        return Err(Failure::usage(format!("there is no `{}`", path.display())).with_hint(
+            "it says what is wanted, a `[fetch.NAME]` for each: `nix-fetchhost lock --help` shows one; `--file` names another place",
+        ));
+    }
     let file: File = toml::from_str(&text(path)?).map_err(|error: toml::de::Error| {
         Failure::usage(format!("`{}` is not right: {error}", path.display()))
             .with_hint("it holds a `[fetch.NAME]` for each fetch, with `fetcher` and `params`")
@@ -106,7 +111,7 @@ fn wish(selected: Arc<Selected>, entry: Entry) -> Result<Wish, Failure> {
         mode: entry.mode,
         executable: entry.executable,
     };
-    let (mode, name) = mode_and_name(description, &params, &output)?;
+    let (mode, name) = mode_and_name(description, &params, &output, "")?;
     Ok(Wish {
         params,
         output,

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{
-    KEYPAIR_LENGTH, PUBLIC_KEY_LENGTH, SIGNATURE_LENGTH, Signer as _, VerifyingKey,
+    KEYPAIR_LENGTH, PUBLIC_KEY_LENGTH, SECRET_KEY_LENGTH, SIGNATURE_LENGTH, Signer as _,
+    VerifyingKey,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -48,6 +49,38 @@ impl SigningKey {
             name: name.to_owned(),
             key,
         })
+    }
+
+    /// The key called `name` that grows from a seed, which must be random.
+    ///
+    /// # Errors
+    ///
+    /// When the name cannot be one: it is empty, or not visible ASCII without a colon.
+    pub fn from_seed(
+        name: &str,
+        seed: &Zeroizing<[u8; SECRET_KEY_LENGTH]>,
+    ) -> Result<Self, KeyError> {
+        if name.contains(':') || split_name(&format!("{name}:")).is_none() {
+            return Err(KeyError::Name);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            key: ed25519_dalek::SigningKey::from_bytes(seed),
+        })
+    }
+
+    /// The contents of the secret key's file.
+    #[must_use]
+    pub fn secret_text(&self) -> Zeroizing<String> {
+        let pair = Zeroizing::new(self.key.to_keypair_bytes());
+        // Room for all of it at once: a text that grows leaves unwiped copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(
+            self.name.len() + 1 + KEYPAIR_LENGTH * 2,
+        ));
+        text.push_str(&self.name);
+        text.push(':');
+        STANDARD.encode_string(pair.as_slice(), &mut text);
+        text
     }
 
     /// The name, as `trusted-public-keys` lists it.

@@ -186,13 +186,14 @@ impl Error {
             Self::Module(failure) => failure.hint(),
             Self::Transport(error) => error.hint(),
             Self::Upstream(upstream) => upstream.hint(),
-            Self::WebPage(upstream) => Some(format!(
-                "{}if a web page is what you want, say so with a name that ends in `.html`: `--name page.html`",
-                upstream
-                    .hint()
-                    .map(|hint| format!("{hint}; "))
-                    .unwrap_or_default()
-            )),
+            Self::WebPage(upstream) => {
+                let otherwise = "if a web page is what you want, say so with a name that ends in `.html`: `--name page.html`";
+                Some(match upstream.hint() {
+                    Some(hint) if hint.contains('\n') => format!("{hint}\n\n{otherwise}"),
+                    Some(hint) => format!("{hint}; {otherwise}"),
+                    None => otherwise.to_owned(),
+                })
+            }
             Self::Artifact(error) | Self::Plan(error) => error.hint(),
             Self::TreeIsNotFlat => Some(format!("use `--mode {}`", OutputMode::Nar)),
             Self::ExecutableTree => Some("leave out `--executable`".to_owned()),

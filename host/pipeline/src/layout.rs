@@ -116,11 +116,11 @@ impl Opener<'_> {
     }
 
     fn response(&self, response: Response, asked: &mut Option<Asked>) -> Result<Input, Error> {
-        Upstream::judge(&response, self.slot)?;
+        Upstream::judge(&response, self.broker, self.slot)?;
         *asked = Some(Asked {
             url: response.url().clone(),
             credential: response.credential().cloned(),
-            slot: self.slot.cloned(),
+            slot: self.slot.map(|slot| slot.at(self.broker, &response)),
             is_html: response.content_type().is_some_and(|kind| {
                 kind.trim_start()
                     .to_ascii_lowercase()

@@ -176,6 +176,7 @@ fn slot_of(job: &Job) -> Option<Slot> {
     Some(Slot {
         name: name.clone(),
         summary: slot.summary.clone(),
+        lines: None,
     })
 }
 

@@ -3,7 +3,7 @@
 //! A module plans "the answer to this request"; whether that answer is the content is decided here, in
 //! one place for every fetcher, because only the host knows which credential was used and may name it.
 
-use fetchhost_policy::{CredentialName, DisplayUrl, SlotName, printable};
+use fetchhost_policy::{Broker, CredentialName, DisplayUrl, SlotName, printable};
 use fetchhost_transport::Response;
 use url::Url;
 
@@ -30,6 +30,18 @@ pub struct Slot {
     pub name: SlotName,
     /// What it takes, in the module's words.
     pub summary: String,
+    /// What to write into the configuration so that it is filled, where nobody can type a credential.
+    pub lines: Option<String>,
+}
+
+impl Slot {
+    /// This slot as it is for what `response` answers.
+    pub(crate) fn at(&self, broker: &Broker, response: &Response) -> Self {
+        Self {
+            lines: broker.lines_to_fill(&self.name, response.first_origin()),
+            ..self.clone()
+        }
+    }
 }
 
 /// What is wrong with an answer.
@@ -72,7 +84,11 @@ impl UpstreamProblem {
 
 impl Upstream {
     /// Accepts a response as content, or says why it is none.
-    pub(crate) fn judge(response: &Response, slot: Option<&Slot>) -> Result<(), Box<Self>> {
+    pub(crate) fn judge(
+        response: &Response,
+        broker: &Broker,
+        slot: Option<&Slot>,
+    ) -> Result<(), Box<Self>> {
         let problem = match response.status() {
             200 => return Ok(()),
             status @ 400..=499 if response.came_from_elsewhere() => {
@@ -92,7 +108,7 @@ impl Upstream {
             retry_after: response
                 .retry_after()
                 .map(|pause| format!("{} s", pause.as_secs())),
-            slot: slot.cloned(),
+            slot: slot.map(|slot| slot.at(broker, response)),
         }))
     }
 
@@ -173,11 +189,13 @@ impl Upstream {
                 format!("check where the credential `{name}` comes from, and what it may do")
             }
             None => match &self.slot {
-                Some(slot) => {
-                    format!(
-                        "give a credential with `--credential {}=env:NAME`",
-                        slot.name
-                    )
+                Some(Slot {
+                    name,
+                    lines: Some(lines),
+                    ..
+                }) => format!("fill slot `{name}`; {lines}"),
+                Some(Slot { name, .. }) => {
+                    format!("give a credential with `--credential {name}=env:NAME`")
                 }
                 None => "this fetcher takes no credential".to_owned(),
             },
@@ -185,7 +203,7 @@ impl Upstream {
         match self.problem {
             UpstreamProblem::Unauthorized => match (&self.credential, &self.slot) {
                 // A good token in a header that is not for its kind is refused as a wrong one is.
-                (Some(_), Some(Slot { name, summary })) => Some(format!(
+                (Some(_), Some(Slot { name, summary, .. })) => Some(format!(
                     "{credential}; slot `{name}` takes {}: another header than the usual one is chosen with `,header=NAME` behind the source",
                     printable(summary)
                 )),

@@ -32,6 +32,7 @@ pub mod origin;
 pub mod path;
 pub mod proxy;
 mod route;
+mod s3;
 mod scheme;
 mod source;
 mod suggest;
@@ -39,6 +40,7 @@ mod upstream;
 
 pub use address::{AddressDenied, AddressRule};
 pub use broker::{Arrival, Broker, Denial, DenialKind, Explanation, Permit, PolicyError, Reach};
+pub use builtin::{S3_SERVER, composed_origin};
 pub use certificate::{CERTIFICATE_SCHEME, CERTIFICATE_SLOT, ClientCertificate};
 pub use config::{Config, ConfigError, DaemonPeers, GatewayConfig};
 pub use consent::{ArgvCredential, ArgvCredentialError, ArgvSource, Consent};

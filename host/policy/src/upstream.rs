@@ -11,14 +11,15 @@
 //! | `https://cache.example.com`, `https://a.example/private/` | asked with the grants of `host:substituter` |
 //! | `http://127.0.0.1:8080` | the same |
 //! | `file:///srv/cache` | read, with no grant: a path of the owner's own writing |
-//! | `s3://…` | refused: not in this version |
-//! | with a user name, a password, a query or a fragment | refused |
+//! | `s3://BUCKET?endpoint=…&region=…` | as its server's `https://` URL, with Nix's own parameters |
+//! | others with a user name, a password, a query or a fragment | refused |
 //!
 //! | place of a NAR, for `https://a.example/private` | |
 //! |---|---|
 //! | `nar/x.nar.xz`, `x.nar?part=1`, `/private/x.nar`, `https://a.example/private/x.nar` | asked for |
 //! | `../x`, `nar/..%2f..`, `/x`, `/private2/x`, `//b.example/x`, `https://b.example/x`, `x#y` | nowhere |
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,6 +28,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::describe::{FetcherDescription, Needs, SlotDescription};
+use crate::s3::S3Place;
 use crate::{Method, Origin, OriginError, Scheme, parse_url};
 
 /// The slot of the credential for a cache.
@@ -46,11 +48,13 @@ pub enum UpstreamUrl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamUrlError {
     /// Another scheme.
-    #[error("an upstream is `https://HOST[/PATH]`, `http://HOST[/PATH]` or `file:///DIR`")]
-    Scheme,
-    /// An S3 bucket.
     #[error(
-        "an upstream `s3://…` is not available in this version; name the bucket's `https://` URL, or a copy in `file:///DIR`"
+        "an upstream is `https://HOST[/PATH]`, `http://HOST[/PATH]`, `s3://BUCKET` or `file:///DIR`"
+    )]
+    Scheme,
+    /// Not a bucket of S3.
+    #[error(
+        "an upstream `s3://BUCKET` is followed by nothing but `?endpoint=URL`, `region`, `scheme` and `addressing-style`; its credential is `credentials = {{ {SLOT} = … }}` in a `[[grant]]` for `host:substituter`"
     )]
     S3,
     /// More than a place.
@@ -117,7 +121,7 @@ impl FromStr for UpstreamUrl {
     fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
         let (scheme, _) = text.split_once("://").ok_or(UpstreamUrlError::Scheme)?;
         match scheme {
-            "s3" => Err(UpstreamUrlError::S3),
+            "s3" => bucket(text),
             "file" => folder(text),
             "http" | "https" => server(text),
             _ => Err(UpstreamUrlError::Scheme),
@@ -135,6 +139,60 @@ fn folder(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
         .and_then(|_| Url::parse(text).ok())
         .and_then(|url| url.to_file_path().ok());
     path.map(UpstreamUrl::Folder).ok_or(UpstreamUrlError::Path)
+}
+
+/// A bucket, by Nix's own parameters. `region` is for AWS's servers; the one to sign for is the
+/// credential's, so that beside `endpoint` it changes nothing.
+fn bucket(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
+    let refused = UpstreamUrlError::S3;
+    let url = Url::parse(text).map_err(|_| refused.clone())?;
+    let name = url.host_str().unwrap_or_default();
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.port().is_none()
+        && url.fragment().is_none()
+        && matches!(url.path(), "" | "/");
+    if name.is_empty() || !is_name || !is_plain {
+        return Err(refused);
+    }
+    let mut given = BTreeMap::new();
+    for (key, value) in url.query_pairs() {
+        let is_known = matches!(&*key, "endpoint" | "region" | "scheme" | "addressing-style");
+        if !is_known || given.insert(key, value).is_some() {
+            return Err(refused);
+        }
+    }
+    let value = |key: &str| given.get(key).map(|value| value.as_ref());
+    // Nix also takes a host alone, with the scheme beside it.
+    let endpoint = value("endpoint").map(|endpoint| {
+        if endpoint.contains("://") {
+            endpoint.to_owned()
+        } else {
+            format!("{}://{endpoint}", value("scheme").unwrap_or("https"))
+        }
+    });
+    let place = S3Place {
+        bucket: name,
+        endpoint: endpoint.as_deref(),
+        region: value("region"),
+        style: value("addressing-style"),
+    };
+    if place.is_virtual() && !place.is_label() {
+        return Err(refused);
+    }
+    let base = match &endpoint {
+        Some(endpoint) => parse_url(endpoint)?.path().trim_end_matches('/').to_owned(),
+        None => String::new(),
+    };
+    let folder = if place.is_virtual() {
+        String::new()
+    } else {
+        format!("/{name}")
+    };
+    server(&format!("{}{base}{folder}/", place.origin()?))
 }
 
 fn server(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
@@ -189,7 +247,29 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_place_is_refused_without_being_repeated() {
-        assert_eq!(parse("s3://bucket"), Err(UpstreamUrlError::S3));
+        for text in [
+            "s3://",
+            "s3://user:s3cret@bucket",
+            "s3://bucket/s3cret",
+            "s3://bucket?profile=s3cret",
+            "s3://bucket?region=a&region=b",
+            "s3://bucket?secret-key=s3cret",
+            "s3://bucket#s3cret",
+            "s3://bucket:80",
+            "s3://Bucket?addressing-style=virtual",
+            "s3://buck.et?addressing-style=virtual",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error, UpstreamUrlError::S3, "{text}");
+            assert!(!error.to_string().contains("s3cret"));
+        }
+        for text in [
+            "s3://bucket?region=x.evil.example/",
+            "s3://bucket?endpoint=https://u@h",
+            "s3://bucket?endpoint=h/%2e%2e",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
         for text in [
             "",
             "/srv",
@@ -214,6 +294,37 @@ mod tests {
         }
         for text in ["https://", "https://a..b", "https://A.example."] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_its_servers_url() {
+        for (text, shown) in [
+            ("s3://b", "https://b.s3.us-east-1.amazonaws.com/"),
+            (
+                "s3://b?region=eu-west-1",
+                "https://b.s3.eu-west-1.amazonaws.com/",
+            ),
+            (
+                "s3://b.c?region=eu-west-1",
+                "https://s3.eu-west-1.amazonaws.com/b.c/",
+            ),
+            (
+                "s3://My_Bucket",
+                "https://s3.us-east-1.amazonaws.com/My_Bucket/",
+            ),
+            ("s3://b?endpoint=https://minio.lan", "https://minio.lan/b/"),
+            (
+                "s3://b?endpoint=minio.lan:9000&scheme=http&region=x",
+                "http://minio.lan:9000/b/",
+            ),
+            ("s3://b?endpoint=https://h/base/", "https://h/base/b/"),
+            (
+                "s3://b?endpoint=https%3A%2F%2Fh&addressing-style=virtual",
+                "https://b.h/",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), shown, "{text}");
         }
     }
 

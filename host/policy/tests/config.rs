@@ -574,7 +574,10 @@ fn what_is_no_setting_of_the_gateway_is_refused() {
             "\"open\", \"approved\" or \"none\"",
         ),
         ("upstreams = \"file:///a\"", "not an array of strings"),
-        ("upstreams = [\"s3://a\"]", "not available in this version"),
+        (
+            "upstreams = [\"s3://a?profile=b\"]",
+            "followed by nothing but",
+        ),
         ("upstreams = [\"https://u:p@a.example\"]", "no user name"),
         ("share-with-local-users = 1", "not `true` or `false`"),
         (

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use fetchhost_policy::{Config, RoutedUrl};
+use fetchhost_policy::{Config, Origin, RoutedUrl, parse_url};
+use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(text, Path::new("/c.toml")).map_err(|error| error.to_string())
@@ -151,5 +152,33 @@ fn what_is_no_route_is_told() {
     ] {
         let error = parse(&format!("[[route]]\n{lines}\n")).unwrap_err();
         assert!(error.contains(part), "{lines}: {error}");
+    }
+}
+
+/// URLs of the route's server, and what is put into them to make them another's.
+fn urls() -> impl Strategy<Value = String> {
+    let scheme = prop_oneof![6 => "https://", 1 => "http://", 1 => "HTTPS://", 1 => "https:/{0,3}"];
+    let any = "[a-z0-9.@:%\\\\/#?-]{0,12}";
+    let host = prop_oneof![4 => "gitlab\\.example\\.com", 1 => "evil\\.example", 1 => any];
+    let more = prop_oneof![2 => "", 1 => "[@:/\\\\#?.%0-9a-z]{0,6}(gitlab\\.example\\.com|evil\\.example)?"];
+    let path = "(/group)?(/(group|\\.\\.|%2e%2e|%2F|a|\\PC{0,2})){0,3}";
+    (scheme, host, more, path)
+        .prop_map(|(scheme, host, more, path)| format!("{scheme}{host}{more}{path}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #[test]
+    fn what_is_matched_is_sent_to_the_routes_server_and_nowhere_else(url in urls()) {
+        let config = config(&["https://gitlab.example.com/group/**"]);
+        if let Some(sent) = taken(&config, &url) {
+            let again = parse_url(&sent).unwrap();
+            let origin = Origin::of_url(&again).unwrap();
+            prop_assert_eq!(origin.to_string(), "https://gitlab.example.com", "{}", url);
+            prop_assert!(again.path().starts_with("/group"), "{} -> {}", url, sent);
+            prop_assert!(!again.path().contains(".."), "{} -> {}", url, sent);
+            // Whoever reads it again reads the same.
+            prop_assert_eq!(taken(&config, &sent), Some(sent.clone()));
+        }
     }
 }

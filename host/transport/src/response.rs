@@ -123,6 +123,12 @@ impl Response {
         self.redirected
     }
 
+    /// Whom the original request asked, before any redirect.
+    #[must_use]
+    pub fn first_origin(&self) -> &Origin {
+        self.request.permit.origin()
+    }
+
     /// The credential that went with the original request.
     #[must_use]
     pub fn credential(&self) -> Option<&CredentialName> {
@@ -333,7 +339,7 @@ impl Response {
     /// credential was sent there.
     #[must_use]
     pub fn came_from_elsewhere(&self) -> bool {
-        self.origin != *self.request.permit.origin()
+        self.origin != *self.first_origin()
     }
 
     /// The URL that was asked for, fit to be shown.

@@ -37,16 +37,17 @@ pub(super) fn realise(setup: &Setup) -> Result<()> {
 }
 
 /// What is evaluated, and the configuration that grants it.
-struct Files {
-    folder: PathBuf,
-    /// The derivations.
-    ours: PathBuf,
+pub(super) struct Files {
+    /// Where the configuration lies, as `XDG_CONFIG_HOME` names it.
+    pub(super) folder: PathBuf,
+    /// The derivations; a function of the gateway's `port`.
+    pub(super) ours: PathBuf,
     /// What Nix fetches while it evaluates.
     nix: PathBuf,
 }
 
 impl Files {
-    fn write(setup: &Setup) -> Result<Self> {
+    pub(super) fn write(setup: &Setup) -> Result<Self> {
         let folder = setup.fresh();
         let private = folder.join("nix-fetchhost");
         let mut builder = fs::DirBuilder::new();
@@ -78,7 +79,7 @@ impl Files {
             folder,
         };
         let ours = format!(
-            "map (import {} {{ }}).fetchHttpFile {list}",
+            "{{ port ? 8459 }}: map (import {} {{ inherit port; }}).fetchHttpFile {list}",
             functions.display()
         );
         fs::write(&files.ours, ours)?;

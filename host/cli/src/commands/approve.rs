@@ -15,6 +15,10 @@ use crate::fetching::effective_origin;
 use crate::journal;
 use crate::params;
 
+/// What to do about a file that is no lock file.
+const NAMED: &str =
+    "name the lock file that `nix-fetchhost lock` writes, such as fetches.lock.json";
+
 /// Lets builds of the Nix daemon have what lock files name, takes that back, or lists it.
 pub(crate) async fn approve(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
     let Some(state) = &context.environment.state else {
@@ -45,7 +49,7 @@ async fn approve_one(
     approvals: &Approvals,
     file: &Path,
 ) -> Result<(), Failure> {
-    let lock = lock::read(file)?.ok_or_else(|| {
+    let lock = lock::read(file, NAMED)?.ok_or_else(|| {
         Failure::usage(format!("there is no `{}`", file.display()))
             .with_hint("`nix-fetchhost lock` makes it from fetches.toml")
     })?;
@@ -85,7 +89,7 @@ async fn look(context: &Context, fetchers: &ByName, locked: &Locked) -> Result<S
     let selected = fetchers.select(&fetch.fetcher).await?;
     let description = selected.description()?;
     let params = params::validate(&description.parameters, fetch.params.clone(), "")?;
-    let origin = effective_origin(description, &params)?;
+    let origin = effective_origin(&selected, &params)?;
     let whom = match &origin {
         Some(origin) => {
             let config = &context.settings.config;
@@ -133,6 +137,9 @@ fn list(context: &Context, approvals: &Approvals) -> Result<(), Failure> {
     let all = approvals
         .list()
         .map_err(|error| Failure::usage(error.to_string()))?;
+    if all.is_empty() {
+        context.printer.note("nothing is approved");
+    }
     for Approval { file, time, lock } in all {
         context
             .printer

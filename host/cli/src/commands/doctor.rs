@@ -7,10 +7,13 @@ mod nix;
 
 use std::path::Path;
 
+use fetchhost_engine::Engine;
+
 use crate::catalog;
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::misnamed::misnamed;
 
 /// What one check found.
 enum Finding {
@@ -30,9 +33,23 @@ type Checks = Vec<(&'static str, Finding)>;
 ///
 /// With a configuration that is broken, the checks that need it are left out.
 pub(crate) async fn doctor(context: &Context) -> Result<(), Failure> {
-    let mut checks: Checks = vec![
-        ("configuration", configuration(context)),
-        ("modules", modules(context).await),
+    let engine = context.engine();
+    // Without an engine the modules are told to be at fault.
+    let misnamed = match &engine {
+        Ok(engine) => misnamed(engine, &context.settings.config)
+            .await
+            .unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let mut checks: Checks = match misnamed.is_empty() {
+        true => vec![("configuration", configuration(context))],
+        false => misnamed
+            .into_iter()
+            .map(|failure| ("configuration", bad(failure)))
+            .collect(),
+    };
+    checks.extend([
+        ("modules", modules(engine).await),
         ("compiled modules", compiled(context)),
         ("temporary files", temporary(&context.environment.tmp)),
         (
@@ -40,7 +57,7 @@ pub(crate) async fn doctor(context: &Context) -> Result<(), Failure> {
             network::authorities(&context.environment.authorities),
         ),
         ("proxies", network::proxies(context.proxies())),
-    ];
+    ]);
     checks.extend(credentials::check(context));
     checks.push(("nix", nix::program()));
     checks.push(("store", nix::store()));
@@ -73,6 +90,12 @@ fn configuration(context: &Context) -> Finding {
         });
         return Finding::Bad(failure.message.clone(), remedy);
     }
+    if context.environment.user_config.is_none() {
+        return Finding::Note(
+            "there is no home folder, so none of yours is read; set HOME or XDG_CONFIG_HOME"
+                .to_owned(),
+        );
+    }
     let read: Vec<String> = context
         .settings
         .files
@@ -87,8 +110,13 @@ fn configuration(context: &Context) -> Finding {
     }
 }
 
-async fn modules(context: &Context) -> Finding {
-    let loaded = match context.engine() {
+fn bad(failure: Failure) -> Finding {
+    let remedy = failure.hint.unwrap_or_else(|| "correct it".to_owned());
+    Finding::Bad(failure.message, remedy)
+}
+
+async fn modules(engine: Result<Engine, Failure>) -> Finding {
+    let loaded = match engine {
         Ok(engine) => catalog::builtins(&engine).await,
         Err(failure) => Err(failure),
     };

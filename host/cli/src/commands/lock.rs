@@ -10,27 +10,39 @@ use fetchhost_gateway::{Approvals, FetchUrl, LockFile, Locked, approval_name};
 use fetchhost_pipeline::Expectation;
 use indicatif::HumanBytes;
 
-use crate::args::LockArgs;
+use crate::args::{DEFAULT_WISHES, LockArgs};
 use crate::batch;
 use crate::catalog::{ByName, Selected};
 use crate::commands::serve::APPROVALS_FOLDER;
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, meant, with_causes};
 use crate::fetching::{Fetching, Request, Session, Wanted};
 use crate::wishes::{self, Wish, lock_place};
+
+/// What to do about a lock file that is none.
+const REMADE: &str =
+    "`nix-fetchhost lock` writes lock files; remove this one, and it makes a new one";
 
 /// Brings the lock file up to date: fetches what is new or wanted again, and drops what is no longer
 /// wanted. With `--check` only says whether it is up to date.
 pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failure> {
     let place = lock_place(&args.file);
-    let mut lock = read(&place)?.unwrap_or_default();
+    let mut lock = read(&place, REMADE)?.unwrap_or_default();
     let wishes = wishes::read(&ByName::new(context.engine()?), &args.file).await?;
     if let Some(unknown) = args.update.iter().find(|name| !wishes.contains_key(*name)) {
-        return Err(Failure::usage(format!(
+        let failure = Failure::usage(format!(
             "`--update {unknown}`: there is no `[fetch.{unknown}]` in `{}`",
             args.file.display()
-        )));
+        ));
+        let hint = meant(unknown, wishes.keys().map(String::as_str), || {
+            let names: Vec<_> = wishes.keys().map(String::as_str).collect();
+            format!("there are {}", names.join(", "))
+        });
+        return Err(match wishes.is_empty() {
+            true => failure,
+            false => failure.with_hint(hint),
+        });
     }
     let gone: Vec<String> = lock
         .fetches
@@ -43,7 +55,7 @@ pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failu
             .iter()
             .filter(|(name, wish)| is_new(&lock, name, wish));
         let stale: Vec<_> = stale.map(|(name, _)| name.as_str()).collect();
-        return checked(&place, &stale, &gone);
+        return checked(&args.file, &place, &stale, &gone);
     }
     let (mut wanted, mut again) = (Vec::new(), BTreeMap::new());
     for (name, wish) in wishes {
@@ -64,6 +76,10 @@ pub(crate) async fn lock(context: &Context, args: &LockArgs) -> Result<(), Failu
         context.printer.note(&format!("{name}: no longer wanted"));
     }
     let of = wanted.len();
+    if of == 0 && gone.is_empty() {
+        let place = place.display();
+        context.printer.note(&format!("`{place}` is up to date"));
+    }
     let ended = batch::run(context, wanted, |wish, session| {
         fetch(context, wish, session, &args.to)
     })
@@ -138,16 +154,14 @@ async fn fetch(
     Ok((locked, line))
 }
 
-/// The lock file at `place`; none when it is not there.
-pub(crate) fn read(place: &Path) -> Result<Option<LockFile>, Failure> {
+/// The lock file at `place`; none when it is not there. `remedy` is what to do where it is something else.
+pub(crate) fn read(place: &Path, remedy: &str) -> Result<Option<LockFile>, Failure> {
     if std::fs::symlink_metadata(place).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
     let text = wishes::text(place)?;
     LockFile::parse(&text).map(Some).map_err(|error| {
-        Failure::usage(format!("`{}`: {}", place.display(), with_causes(&error))).with_hint(
-            "`nix-fetchhost lock` writes lock files; remove this one, and it makes a new one",
-        )
+        Failure::usage(format!("`{}`: {}", place.display(), with_causes(&error))).with_hint(remedy)
     })
 }
 
@@ -172,11 +186,17 @@ fn write(place: &Path, lock: &LockFile) -> Result<bool, Failure> {
         Ok(())
     };
     written().map(|()| true).map_err(|error| {
-        Failure::usage(format!("`{}` cannot be written: {error}", place.display()))
+        let failure = Failure::usage(format!("`{}` cannot be written: {error}", place.display()));
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                failure.with_hint("its folder has to be writable: a new file is put in its place")
+            }
+            _ => failure,
+        }
     })
 }
 
-fn checked(place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure> {
+fn checked(file: &Path, place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     if !stale.is_empty() {
         wrong.push(format!("new or changed: {}", stale.join(", ")));
@@ -196,7 +216,11 @@ fn checked(place: &Path, stale: &[&str], gone: &[String]) -> Result<(), Failure>
             wrong.join("; ")
         ))
     }
-    .with_hint("run `nix-fetchhost lock`"))
+    .with_hint(if file == Path::new(DEFAULT_WISHES) {
+        "run `nix-fetchhost lock`".to_owned()
+    } else {
+        format!("run `nix-fetchhost lock --file {}`", file.display())
+    }))
 }
 
 /// An approval is of what the file was before.

@@ -32,6 +32,10 @@ pub(crate) fn log(context: &Context, ticket: Option<&str>) -> Result<(), Failure
                 })?;
             context.printer.json(record)
         }
+        None if records.is_empty() => {
+            context.printer.note("no run is recorded yet");
+            Ok(())
+        }
         None => {
             let skipped = records.len().saturating_sub(LISTED);
             records
@@ -50,6 +54,8 @@ fn line(record: &Record) -> String {
     };
     let said = said.and_then(serde_json::Value::as_str).unwrap_or_default();
     let said = said.lines().next().unwrap_or_default();
+    // What follows on further lines is left out.
+    let said = said.strip_suffix(':').unwrap_or(said);
     format!(
         "{}  {}  {:>3}  {}  {said}",
         record.time, record.ticket, record.exit_code, record.fetcher

@@ -23,6 +23,10 @@ use crate::unattended::Unattended;
 
 /// Fetches what derivations will need into the store, all at once.
 pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(), Failure> {
+    if args.drvs.is_empty() && args.file.is_none() {
+        return Err(Failure::usage("nothing is named: neither a DRV nor `--file`")
+            .with_hint("for example `nix-fetchhost realise --file default.nix --attr app`, or `nix-fetchhost realise \"$(nix path-info --derivation .#app)\"`"));
+    }
     // From now on nothing else hears them.
     let mut stops = Stops::listen();
     let (plan, held) = tokio::select! {
@@ -32,7 +36,7 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
     let Some((session, present)) = held else {
         context
             .printer
-            .note("nothing to fetch: no derivation asks for it, and no route matches");
+            .note("nothing to fetch: none of these derivations is one of nix/fetchhost.nix, and no route matches");
         return finish(context, args, &plan, &[]);
     };
     let missing = present.iter().filter(|present| !**present).count();

@@ -53,6 +53,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
             "the gateway's cache `{}` cannot be used: {error}",
             folder.display()
         ))
+        .with_hint("it has to be a folder of yours that nobody else can open; XDG_CACHE_HOME names another place")
     })?;
     let upstreams = upstreams(context, &args.upstream)?;
     let shares = config.share_with_local_users.unwrap_or_default();

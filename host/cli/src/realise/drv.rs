@@ -34,8 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<StorePath, Failure> {
     let path = if path.starts_with(STORE_DIR) {
         path
     } else {
-        target = std::fs::read_link(Path::new(path))
-            .map_err(|_| refuse(text, "it is neither a store path nor a link to one"))?;
+        target = std::fs::read_link(Path::new(path)).map_err(|_| refuse_other(text))?;
         &*target.to_string_lossy()
     };
     let path: StorePath = path
@@ -47,6 +46,23 @@ pub(crate) fn parse(text: &str) -> Result<StorePath, Failure> {
     Err(refuse(text, "it is not a derivation but something that one may have made").with_hint(
         "name the derivation: `nix-instantiate FILE` prints it, and `nix-store --query --deriver` finds it for a path that is there",
     ))
+}
+
+/// What people type instead: a file of expressions, or an output of a flake.
+fn refuse_other(text: &str) -> Failure {
+    let failure = refuse(text, "it is neither a store path nor a link to one");
+    let shown = printable(text);
+    if text.contains('#') {
+        failure.with_hint(format!(
+            "of a flake, name the derivation: `nix-fetchhost realise \"$(nix path-info --derivation {shown})\"`"
+        ))
+    } else if Path::new(text).exists() {
+        failure.with_hint(format!(
+            "a file of expressions is named with `--file {shown}`"
+        ))
+    } else {
+        failure
+    }
 }
 
 fn are_outputs(names: &str) -> bool {

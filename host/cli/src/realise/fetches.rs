@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fetchhost_formats::FixedOutput;
 use fetchhost_pipeline::{Error, Job};
+use fetchhost_policy::Provenance;
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_sinks::{SinkError, StoreSession};
 use futures_util::StreamExt as _;
@@ -239,17 +240,11 @@ impl Fetches<'_> {
                 },
             })?;
         let description = selected.description()?;
-        if let Origin::Routed(from) = &way.origin
-            && !needs_url_alone(description)
-        {
-            return Err(Failure::usage(format!(
-                "the route at {from} names `{}`, which needs other parameters than `{URL}`",
-                url.fetcher
-            ))
-            .with_hint("name `http-file`, or leave `fetcher` out"));
+        if let Origin::Routed(from) = &way.origin {
+            check_route(from, &url.fetcher, description)?;
         }
         let job = self.unattended.job(url, &selected)?;
-        let origin = effective_origin(description, &url.params)?;
+        let origin = effective_origin(&selected, &url.params)?;
         let origin = origin.map(|origin| origin.to_string());
         Ok((selected, job, origin))
     }
@@ -304,6 +299,21 @@ fn told(output: &FixedOutput, failure: &Failure) -> String {
     let ticket = failure.ticket.as_ref();
     let ticket = ticket.map_or_else(String::new, |ticket| format!(" (ticket {ticket})"));
     format!("`{}`{ticket}: {}", output.name, failure.message)
+}
+
+/// Refuses the route at `from` when its fetcher cannot be run with a URL and nothing else.
+pub(crate) fn check_route(
+    from: &Provenance,
+    fetcher: &str,
+    description: &FetcherDescription,
+) -> Result<(), Failure> {
+    if needs_url_alone(description) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the route at {from} names `{fetcher}`, which needs other parameters than `{URL}`"
+    ))
+    .with_hint("name `http-file`, or leave `fetcher` out"))
 }
 
 /// Whether a fetcher can be run with a URL and nothing else.

@@ -38,6 +38,8 @@ pub(crate) async fn instantiate(
     let file = std::path::absolute(file)
         .map_err(|error| Failure::usage(format!("`--file {}`: {error}", file.display())))?;
     let mut command = Command::new(PROGRAM);
+    // What it makes is used at once.
+    command.arg("--no-gc-warning");
     for attribute in attributes {
         command.args(["--attr", attribute]);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fetchhost_credentials::Keyring;
 use fetchhost_gateway::{Folder, Opened, Upstream};
-use fetchhost_policy::{Broker, HostPart, Method, ModuleId, SlotName, UpstreamUrl};
+use fetchhost_policy::{Broker, HostPart, Method, ModuleId, SlotName, UpstreamUrl, printable};
 use fetchhost_transport::{Client, Outgoing};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -17,7 +17,10 @@ use crate::printer::Printer;
 use crate::unattended::denied;
 
 /// The fetcher that messages speak of.
-const NAME: &str = "substituter";
+pub(crate) const NAME: &str = "substituter";
+
+/// The file by which a folder is a binary cache.
+const CACHE_INFO: &str = "nix-cache-info";
 
 /// The caches of the configuration, and then those that were typed.
 pub(crate) fn upstreams(
@@ -48,6 +51,12 @@ pub(crate) fn upstreams(
     let printer = context.printer;
     let upstream = |url: UpstreamUrl| -> Result<Arc<dyn Upstream>, Failure> {
         if let UpstreamUrl::Folder(path) = url {
+            if !path.join(CACHE_INFO).is_file() {
+                printer.warning(&format!(
+                    "the upstream `file://{}` is no binary cache yet: it has no `{CACHE_INFO}`",
+                    printable(&path.to_string_lossy())
+                ));
+            }
             return Ok(Arc::new(Folder::new(path, move |reason| {
                 printer.warning(reason);
             })));

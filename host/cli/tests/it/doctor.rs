@@ -245,3 +245,43 @@ fn a_proxy_that_nix_would_ask_for_the_gateway_is_told() {
     assert!(!notes(&[("HTTP_PROXY", "http://proxy.example:3128")]));
     assert!(!notes(&[]));
 }
+
+#[test]
+fn what_no_module_or_fetcher_is_called_is_told_by_doctor_and_config_check() {
+    let home = Home::new();
+    home.configure(
+        "[[grant]]\nmodule = \"builtin:gitlb\"\norigins = [\"https://a.example\"]\n\
+         [[route]]\nurl = \"https://a.example/**\"\nfetcher = \"http-fil\"\n\
+         [[route]]\nurl = \"https://b.example/**\"\nfetcher = \"gitlab-file\"\n",
+    );
+    let told = home.run(&["doctor"]).tells(1);
+    assert_eq!(about(&told, "configuration").len(), 3, "{told}");
+    for part in [
+        "config.toml:1:1: there is no module `builtin:gitlb`",
+        "did you mean `builtin:gitlab`?",
+        "config.toml:4:1: there is no fetcher `http-fil`",
+        "`gitlab-file`, which needs other parameters",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let told = home.run(&["config", "check"]).fails(2);
+    assert!(told.contains("did you mean `builtin:gitlab`?"), "{told}");
+}
+
+#[test]
+fn a_cache_to_be_served_again_that_nothing_grants_is_a_finding() {
+    let home = Home::new();
+    let (_port, config) = free_port();
+    home.configure(&format!(
+        "{config}upstreams = [\"https://cache.example\"]\n"
+    ));
+    let told = home.run(&["doctor"]).tells(1);
+    assert!(
+        told.contains("BAD   gateway: `host:substituter` may not reach `https://cache.example`"),
+        "{told}"
+    );
+    assert!(
+        told.contains("nix-fetchhost grant add host:substituter --origin https://cache.example"),
+        "{told}"
+    );
+}

@@ -56,6 +56,13 @@ fn a_fetchers_name_stands_for_its_module() {
 }
 
 #[test]
+fn a_modules_bare_name_is_answered_with_how_grants_write_it() {
+    let add = ["grant", "add", "gitlab", "--origin", "https://a.example"];
+    let told = Home::new().run(&add).fails(2);
+    assert!(told.contains("`builtin:gitlab`"), "{told}");
+}
+
+#[test]
 fn the_gateway_itself_is_granted_what_it_asks_other_caches_for() {
     let home = Home::new();
     home.configure(CONFIG);
@@ -70,6 +77,10 @@ fn the_gateway_itself_is_granted_what_it_asks_other_caches_for() {
     add("auth").succeeds();
     let listed = home.run(&["grant", "list"]).succeeds();
     assert!(listed.contains("host:substituter at "), "{listed}");
+    let explain = ["grant", "explain", "host:substituter", "https://a.example"];
+    let explained = home.run(&explain).succeeds();
+    assert!(explained.contains("/team/**"), "{explained}");
+    assert!(explained.contains("credential work"), "{explained}");
     let remove = [
         "grant",
         "remove",

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::home::{CANARY, Home};
@@ -96,6 +97,8 @@ struct Session<'a> {
     home: &'a Home,
     script: Child,
     shown: Arc<Mutex<Vec<u8>>>,
+    /// Reads what is shown, until there is no more.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl<'a> Session<'a> {
@@ -123,7 +126,7 @@ impl<'a> Session<'a> {
             .unwrap();
         let shown = Arc::<Mutex<Vec<u8>>>::default();
         let (mut stdout, all) = (script.stdout.take().unwrap(), Arc::clone(&shown));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(length @ 1..) = stdout.read(&mut bytes) {
                 all.lock().unwrap().extend(&bytes[..length]);
@@ -133,6 +136,7 @@ impl<'a> Session<'a> {
             home,
             script,
             shown,
+            reader: Some(reader),
         }
     }
 
@@ -158,11 +162,15 @@ impl<'a> Session<'a> {
 
     /// Waits for the end, which leaves the terminal as it was, and returns the exit code.
     #[track_caller]
-    fn end(self) -> (String, String) {
+    fn end(mut self) -> (String, String) {
         let after = self.home.path("after");
         wait_for("the end", || {
             fs::read_to_string(&after).is_ok_and(|text| text.ends_with('\n'))
         });
+        // It ends with what ran in it; until then something may still be on its way here.
+        drop(self.script.stdin.take());
+        self.script.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
         let read = |name: &str| fs::read_to_string(self.home.path(name)).unwrap();
         assert_eq!(read("before"), read("after"), "{}", self.shown());
         let code = read("code").trim().to_owned();

@@ -316,7 +316,7 @@ impl AwsProblem {
         match self {
             Self::Half { unset, .. } => Some(format!("set `{unset}` too, or unset both")),
             Self::NoProfile { is_named: false, .. } => Some(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with `aws = \"NAME\"`, or keep the keys with `nix-fetchhost credential set NAME --scheme aws-sigv4` as ID:SECRET"
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with `aws = \"NAME\"` (`aws:NAME` where it is typed), or keep the keys with `nix-fetchhost credential set NAME --scheme aws-sigv4` as ID:SECRET"
                     .to_owned(),
             ),
             Self::Elsewhere { profile, .. } => Some(format!(

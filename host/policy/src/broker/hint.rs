@@ -170,31 +170,16 @@ impl Broker {
         target: &Target,
     ) -> Denial {
         let origin = &target.origin;
-        let variable = slot.as_str().to_ascii_uppercase().replace('-', "_");
+        let variable = variable_for(slot);
         let option = if self.module.is_builtin() {
             String::new()
         } else {
             format!(",{}", description.scheme.argv_option())
         };
-        let spec = CredentialSpec {
-            name: self.free_name(slot),
-            source: SourceSpec::Env(variable.clone()),
-            scheme: description.scheme.clone(),
-            origins: vec![origin.clone()],
-        };
+        let spec = self.new_credential(slot, description, origin);
         let mut grant = self.grant_to_extend(origin);
         grant.widen(Method::Get, target);
-        grant
-            .value
-            .credentials
-            .insert(slot.clone(), spec.name.clone());
-        let mut lines = grant.lines();
-        if !lines.commands.is_empty() {
-            match command::credential_set(&spec) {
-                Some(set) => lines.commands.insert(0, set),
-                None => lines.commands.clear(),
-            }
-        }
+        let lines = grant.lines_with(slot, &spec);
         Denial::new(
             DenialKind::Credential,
             format!(
@@ -207,10 +192,39 @@ impl Broker {
                 .then(|| format!("--credential {slot}=env:{variable}{option}@{origin}")),
         )
         .with_optional_note(self.no_consent_note())
-        .with_lines(Lines {
-            toml: format!("{}\n{}", credential_toml(&spec), lines.toml),
-            ..lines
-        })
+        .with_lines(lines)
+    }
+
+    /// A credential for `slot`, from an environment variable that is called after it.
+    fn new_credential(
+        &self,
+        slot: &SlotName,
+        description: &SlotDescription,
+        origin: &Origin,
+    ) -> CredentialSpec {
+        CredentialSpec {
+            name: self.free_name(slot),
+            source: SourceSpec::Env(variable_for(slot)),
+            scheme: description.scheme.clone(),
+            origins: vec![origin.clone()],
+        }
+    }
+
+    /// What to write so that `slot` is filled where `origin` is granted: with a configured credential that
+    /// is for it, else with a new one. None where a credential can be typed instead.
+    #[must_use]
+    pub fn lines_to_fill(&self, slot: &SlotName, origin: &Origin) -> Option<String> {
+        let description = self.slots.get(slot).filter(|_| !self.has_consent)?;
+        let mut grant = self.grant_to_extend(origin);
+        let mut fitting = self.credentials.iter();
+        let lines = match fitting.find(|(_, spec)| spec.is_for(origin)) {
+            Some((name, _)) => {
+                grant.value.credentials.insert(slot.clone(), name.clone());
+                grant.lines()
+            }
+            None => grant.lines_with(slot, &self.new_credential(slot, description, origin)),
+        };
+        Some(lines.text())
     }
 
     /// What to write so that connections to `origin` show `certificate`.
@@ -298,6 +312,11 @@ impl Broker {
     }
 }
 
+/// The environment variable that hints name for a credential in `slot`.
+fn variable_for(slot: &SlotName) -> String {
+    slot.as_str().to_ascii_uppercase().replace('-', "_")
+}
+
 /// A grant that is being widened for a hint.
 pub(super) struct Extension {
     replaces: Option<Provenance>,
@@ -316,6 +335,21 @@ impl Extension {
         {
             paths.push(PathPattern::exactly(&target.path));
         }
+    }
+
+    /// The lines that define the credential `spec`, and fill `slot` with it.
+    fn lines_with(mut self, slot: &SlotName, spec: &CredentialSpec) -> Lines {
+        let credentials = &mut self.value.credentials;
+        credentials.insert(slot.clone(), spec.name.clone());
+        let mut lines = self.lines();
+        if !lines.commands.is_empty() {
+            match command::credential_set(spec) {
+                Some(set) => lines.commands.insert(0, set),
+                None => lines.commands.clear(),
+            }
+        }
+        lines.toml = format!("{}\n{}", credential_toml(spec), lines.toml);
+        lines
     }
 
     pub(super) fn lines(self) -> Lines {

@@ -1,7 +1,7 @@
 //! A denial's own lines and flags, taken at their word.
 
 use fetchhost_policy::describe::FetcherDescription;
-use fetchhost_policy::{Denial, DenialKind, Method};
+use fetchhost_policy::{Consent, Denial, DenialKind, Method};
 
 use crate::*;
 
@@ -375,4 +375,43 @@ fn an_explanation_says_what_holds_and_by_whose_word() {
         denied.to_string().contains("--allow https://x.example"),
         "{denied}"
     );
+}
+
+#[test]
+fn an_empty_slot_is_filled_by_the_lines_where_nothing_can_be_typed() {
+    let granted = "[[grant]]\nmodule = \"builtin:gitlab\"\norigins = [\"https://a.example.com\"]\nredirects = [\"https://b.example.com\"]\n";
+    let origin = "https://a.example.com".parse().unwrap();
+    let lines = |toml: &str, consent: Option<&Consent>| {
+        let broker = try_broker(GITLAB, &gitlab(), toml, consent).unwrap();
+        broker.lines_to_fill(&slot("token"), &origin)
+    };
+    // A credential that is there for the origin, and no other.
+    let other = CREDENTIAL
+        .replace("work", "other")
+        .replace("a.example", "c.example");
+    let text = lines(&format!("{other}{CREDENTIAL}{granted}"), None).unwrap();
+    assert!(
+        text.contains("credentials = { token = \"work\" }"),
+        "{text}"
+    );
+    assert!(
+        text.contains("redirects = [\"https://b.example.com\"]"),
+        "{text}"
+    );
+    assert!(text.contains("in place of the grant at "), "{text}");
+    assert!(!text.contains("[credential."), "{text}");
+    // Else a new one.
+    let text = lines(&format!("{other}{granted}"), None).unwrap();
+    assert!(text.contains("[credential.token]"), "{text}");
+    assert!(
+        text.contains("origins = [\"https://a.example.com\"]"),
+        "{text}"
+    );
+    assert!(
+        text.contains("credentials = { token = \"token\" }"),
+        "{text}"
+    );
+    assert!(!text.contains("--credential token=env"), "{text}");
+
+    assert_eq!(lines(granted, Some(&consent("", "", ""))), None);
 }

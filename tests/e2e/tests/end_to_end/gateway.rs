@@ -5,7 +5,7 @@ mod daemon;
 mod process;
 pub(crate) mod serve;
 mod substituter;
-mod upstreams;
+pub(crate) mod upstreams;
 mod users;
 
 use std::fs;

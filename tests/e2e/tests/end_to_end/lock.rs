@@ -70,7 +70,11 @@ fn what_is_wanted_is_fetched_once_and_locked() {
     project.wish(TWO);
     project.lock(&["--check"]).exits(1).says([
         "new or changed: engine, manual",
-        "hint: run `nix-fetchhost lock`",
+        // With what was typed.
+        &format!(
+            "hint: run `nix-fetchhost lock --file {}`",
+            project.file("fetches.toml").display()
+        ),
     ]);
     assert_eq!(project.standin.requests(), []);
 
@@ -249,8 +253,61 @@ fn mistakes_are_told_before_anybody_is_asked() {
     project
         .lock(&[])
         .exits(2)
-        .says(["fetches.toml", "cannot be read"]);
+        .says(["there is no `", "fetches.toml", "lock --help"]);
     assert_eq!(project.standin.requests(), []);
+}
+
+#[test]
+fn a_grant_without_a_credential_is_answered_with_the_lines_that_name_one() {
+    let project = Project::new();
+    let config = project.file("config/nix-fetchhost/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(
+        &config,
+        text.replace("credentials = { token = \"sample\" }\n", ""),
+    )
+    .unwrap();
+    project.wish(TWO);
+    let refused = project.lock(&[]).exits(1).says([
+        "not visible without a credential (404)",
+        "fill slot `token`",
+        "in place of the grant at ",
+        "credentials = { token = \"sample\" }",
+    ]);
+    // There is no such flag here, and what holds for both is said once.
+    assert!(
+        !refused.stderr.contains("--credential"),
+        "{}",
+        refused.stderr
+    );
+    let times = refused.stderr.matches("fill slot").count();
+    assert_eq!(times, 1, "{}", refused.stderr);
+}
+
+#[test]
+fn a_name_that_is_not_there_and_a_file_that_is_no_lock_file_are_told() {
+    let project = Project::new();
+    approve(&project, &["--list"])
+        .exits(0)
+        .says(["nothing is approved"]);
+    project.wish(TWO);
+    project.lock(&[]).exits(0);
+    project.lock(&[]).exits(0).says(["is up to date"]);
+    project
+        .lock(&["--update", "manul"])
+        .exits(2)
+        .says(["[fetch.manul]", "did you mean `manual`?"]);
+    let wishes = project.file("fetches.toml");
+    let refused = approve(&project, &[wishes.to_str().unwrap()]).exits(2);
+    assert!(
+        refused.stderr.contains("name the lock file"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("remove"), "{}", refused.stderr);
+    project.wish("[fetch.a]\nfetcher = \"http-file\"\nparams = { url = \"URL/\" }\n");
+    let refused = project.lock(&[]).exits(2).says(["with `name`"]);
+    assert!(!refused.stderr.contains("--name"), "{}", refused.stderr);
 }
 
 fn approve(project: &Project, words: &[&str]) -> Finished {

@@ -10,6 +10,7 @@ mod flake;
 mod gateway;
 mod gitlab_fetchers;
 mod hostile_modules;
+mod keys;
 mod killed;
 mod lock;
 mod memory;

@@ -2,7 +2,13 @@
 
 use std::fs;
 
-use fetchhost_e2e::{ACCESS_KEY_ID, CommandLine, S3Server, SECRET_ACCESS_KEY, Sandbox, sri};
+use fetchhost_e2e::{
+    ACCESS_KEY_ID, CommandLine, Finished, Nix, S3Server, SECRET_ACCESS_KEY, Sandbox, files_below,
+    sri,
+};
+
+use crate::gateway::serve::Serve;
+use crate::gateway::upstreams::Signed;
 
 const CONTENT: &[u8] = b"an object\n";
 const KEY: &str = "releases/tool 1.0+x@é.txt";
@@ -129,9 +135,11 @@ fn each_refusal_names_its_remedy() {
         sandbox.run(line.with("--to", sandbox.out("object")))
     };
     let anonymous = Sandbox::new();
-    fetch(&anonymous, object(&server))
-        .exits(1)
-        .says(["is not public", "slot `aws`"]);
+    fetch(&anonymous, object(&server)).exits(1).says([
+        "is not public",
+        "slot `aws`",
+        "`--credential aws=aws`",
+    ]);
     let wrong = Sandbox::new().variable("KEYS", &format!("{ACCESS_KEY_ID}:wrong"));
     fetch(&wrong, object(&server).with("--credential", "aws=env:KEYS"))
         .exits(1)
@@ -160,6 +168,114 @@ fn each_refusal_names_its_remedy() {
     signed("--hash", &sri(b"other"))
         .exits(4)
         .says([&sri(CONTENT)]);
+}
+
+#[test]
+fn the_server_that_the_parameters_compose_is_what_is_granted() {
+    let sandbox = with_keys();
+    let explained = |flags: &[&str]| {
+        let line = CommandLine::new(["run", "s3-object", "--key", KEY])
+            .with("--hash", sri(CONTENT))
+            .with("--to", sandbox.out("object"))
+            .with("--credential", "aws=aws")
+            .flag("--dry-run");
+        let line = flags.iter().fold(line, |line, flag| line.flag(flag));
+        sandbox.run(line)
+    };
+    for (flags, origin) in [
+        (
+            &["--bucket", "b"][..],
+            "https://b.s3.us-east-1.amazonaws.com",
+        ),
+        (
+            &["--bucket", "b", "--region", "eu-west-1"],
+            "https://b.s3.eu-west-1.amazonaws.com",
+        ),
+        (
+            &["--bucket", "b.c", "--region", "eu-west-1"],
+            "https://s3.eu-west-1.amazonaws.com",
+        ),
+        (
+            &[
+                "--bucket",
+                "b",
+                "--endpoint",
+                "https://minio.lan:9000",
+                "--addressing-style",
+                "virtual",
+            ],
+            "https://b.minio.lan:9000",
+        ),
+    ] {
+        let told = explained(flags).exits(0).stdout;
+        let line = told.lines().find(|line| line.contains(origin));
+        assert!(
+            line.is_some() && told.contains("credential"),
+            "{origin}: {told}"
+        );
+    }
+    explained(&[
+        "--bucket",
+        "evil.example/x?",
+        "--addressing-style",
+        "virtual",
+    ])
+    .exits(2)
+    .says(["name no server"]);
+
+    // Of what is not typed, nothing is granted.
+    let params = sandbox.path("params.json");
+    fs::write(&params, r#"{ "bucket": "b" }"#).unwrap();
+    explained(&[
+        "--params",
+        params.to_str().unwrap(),
+        "--region",
+        "eu-west-1",
+    ])
+    .exits(2)
+    .says(["--credential"]);
+}
+
+#[test]
+fn a_private_bucket_is_served_again_to_a_nix_that_has_no_keys() {
+    for nix in Nix::all("a_private_bucket_is_served_again") {
+        let (server, sandbox) = (S3Server::start(), with_keys().own_cache());
+        let signed = Signed::new(&nix, &sandbox);
+        for (path, content) in files_below(&signed.cache) {
+            let key = path.strip_prefix(&signed.cache).unwrap();
+            server.put("cache", key.to_str().unwrap(), &content);
+        }
+        let url = server.url();
+        let sandbox = sandbox.configured(&format!(
+            "[gateway]\nupstreams = [\"s3://cache?endpoint={url}&region=eu-west-1\"]\n\
+             [credential.keys]\nsource = {{ aws = true }}\nscheme = \"aws-sigv4\"\norigins = [\"{url}\"]\n\
+             [[grant]]\nmodule = \"host:substituter\"\norigins = [\"{url}\"]\n\
+             credentials = {{ auth = \"keys\" }}\n"
+        ));
+        let serve = Serve::start(&sandbox);
+        let root = nix.path("another");
+        let store = format!("local?root={}", root.display());
+        let gateway = format!("http://{}", serve.address);
+        let fetched = nix
+            .command("nix-store")
+            .env("NIX_REMOTE", &store)
+            .args(["--realise", &signed.path])
+            .args(["--option", "substituters", &gateway])
+            .args(["--option", "trusted-public-keys", &signed.public_key])
+            .output()
+            .unwrap();
+        Finished::new(&fetched).exits(0);
+        let tool = root.join(signed.path.trim_start_matches('/'));
+        assert_eq!(fs::read_to_string(tool).unwrap(), "hello\n");
+        let requests = server.requests();
+        assert!(
+            requests
+                .iter()
+                .all(|head| head.contains("AWS4-HMAC-SHA256")),
+            "{requests:?}"
+        );
+        assert!(!requests.concat().contains(SECRET_ACCESS_KEY));
+    }
 }
 
 /// Keys that have to be encoded for a URL, or look as if they were.

@@ -2,9 +2,17 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::misnamed::misnamed;
 
-/// Says what was read; what is wrong with it ended the program before.
-pub(crate) fn check(context: &Context) -> Result<(), Failure> {
+/// Says what was read; what cannot be read ended the program before.
+pub(crate) async fn check(context: &Context) -> Result<(), Failure> {
+    if let Some(first) = misnamed(&context.engine()?, &context.settings.config)
+        .await?
+        .into_iter()
+        .next()
+    {
+        return Err(first);
+    }
     for (path, present) in &context.settings.files {
         let state = if *present { "good" } else { "absent" };
         context
@@ -12,10 +20,15 @@ pub(crate) fn check(context: &Context) -> Result<(), Failure> {
             .result(&format!("{}: {state}", path.display()))?;
     }
     let config = &context.settings.config;
+    let counted = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    };
     context.printer.note(&format!(
-        "{} credentials, {} grants",
-        config.credentials.len(),
-        config.grants.len()
+        "{}, {}, {}",
+        counted(config.credentials.len(), "credential"),
+        counted(config.grants.len(), "grant"),
+        counted(config.routes.len(), "route")
     ));
     Ok(())
 }

@@ -5,15 +5,17 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fetchhost_policy::{Origin, Proxies};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Checks, Finding};
+use super::{Checks, Finding, bad};
 use crate::commands::serve::{CACHE_FOLDER, DEFAULT_CACHE_SIZE, DEFAULT_PORT};
 use crate::context::Context;
+use crate::serving::upstreams;
 
 /// How long an answer over loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +38,10 @@ pub(super) async fn check(context: &Context) -> Checks {
     } else {
         checks.push(("gateway", answering(port).await));
     }
+    // What `serve` would refuse to start with. Nobody is asked.
+    if let Err(failure) = upstreams(context, &[]) {
+        checks.push(("gateway", bad(failure)));
+    }
     if let Some(cache) = &context.environment.cache {
         let limit = context.broken.is_none().then_some(limit);
         checks.push(("gateway's cache", kept(&cache.join(CACHE_FOLDER), limit)));
@@ -55,7 +61,43 @@ pub(super) async fn check(context: &Context) -> Checks {
             ),
         ));
     }
+    let remote = std::env::var("NIX_REMOTE").unwrap_or_default();
+    let outside = out_of_reach(nix_version().as_deref().unwrap_or_default(), &remote);
+    checks.extend(outside.map(|why| ("gateway", Finding::Note(why))));
     checks
+}
+
+/// What `nix --version` prints, where there is one.
+fn nix_version() -> Option<String> {
+    let output = Command::new("nix")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Why builds of this Nix may not come to the gateway, and what does without it.
+fn out_of_reach(version: &str, remote: &str) -> Option<String> {
+    let instead = "`nix-fetchhost realise` before the build does without it";
+    if !cfg!(target_os = "linux") {
+        return Some(format!(
+            "it cannot tell who asks on this system, and serves nobody; {instead}"
+        ));
+    }
+    let scheme = remote.split("://").next().unwrap_or_default();
+    if matches!(scheme, "ssh" | "ssh-ng" | "http" | "https" | "s3") {
+        return Some(format!(
+            "NIX_REMOTE names a store elsewhere (`{scheme}://`): its builds have another loopback interface; \
+             fetch there, or into a binary cache that it asks (`run --to file://…`)"
+        ));
+    }
+    version.contains("Lix").then(|| {
+        format!(
+            "Lix gives fixed outputs a network of their own where its `pasta-path` is set, from which nothing \
+             reaches the gateway; {instead}, and so does the gateway as a substituter"
+        )
+    })
 }
 
 async fn answering(port: u16) -> Finding {
@@ -145,4 +187,24 @@ fn goes_to_a_proxy(proxies: &Proxies, port: u16) -> bool {
         list.iter().any(|exception| exception.matches(&gateway))
     };
     !matches!(proxies.http, Ok(None)) && !proxies.except.as_ref().is_ok_and(is_excepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_that_cannot_reach_the_gateway_are_told_what_does_without_it() {
+        for (version, remote, says) in [
+            ("nix (Lix, like Nix) 2.93.0", "", "realise"),
+            ("nix (Nix) 2.34.8", "ssh-ng://builder", "ssh-ng"),
+            ("", "https://user:s3cret@a.example", "`https://`"),
+        ] {
+            let told = out_of_reach(version, remote).unwrap();
+            assert!(told.contains(says) && !told.contains("s3cret"), "{told}");
+        }
+        for remote in ["", "daemon", "local?root=/x", "unix:///run/socket"] {
+            assert_eq!(out_of_reach("nix (Nix) 2.34.8", remote), None, "{remote}");
+        }
+    }
 }

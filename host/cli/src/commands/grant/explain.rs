@@ -1,11 +1,12 @@
 //! `nix-fetchhost grant explain`
 
-use fetchhost_policy::{Broker, Consent, Origin};
+use fetchhost_policy::{Broker, Consent, HostPart, ModuleId, Origin, UpstreamUrl};
 
 use crate::catalog;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 use crate::fetching;
+use crate::serving::NAME;
 
 /// Explains what a fetcher, or each of a built-in module's, may ask of an origin, and why.
 pub(crate) async fn explain(
@@ -20,6 +21,14 @@ pub(crate) async fn explain(
         .map_err(|error: fetchhost_policy::OriginError| {
             Failure::usage(format!("`{origin}`: {}", with_causes(&error)))
         })?;
+    let substituter = ModuleId::Host(HostPart::Substituter);
+    if fetcher == substituter.to_string() {
+        // The gateway's own requests: nothing that is typed grants them.
+        let config = &context.settings.config;
+        let broker = Broker::new(substituter, NAME, &UpstreamUrl::needs(), config, None)?;
+        let explained = broker.explain(&origin).to_string();
+        return context.printer.result(explained.trim_end());
+    }
     let all = catalog::select_all(&context.engine()?, fetcher).await?;
     let credentials = fetching::credentials(credential)?;
     let consent = Consent {

@@ -4,9 +4,10 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use fetchhost_e2e::{CommandLine, Sandbox};
+use fetchhost_e2e::{CommandLine, Sandbox, member_content, private_project, sri};
 
-use super::serve::Serve;
+use super::member;
+use super::serve::{Serve, configuration};
 
 #[test]
 fn it_listens_on_loopback_alone() {
@@ -128,4 +129,48 @@ fn it_takes_the_socket_of_a_service_manager() {
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains(says), "{stderr}");
     }
+}
+
+#[test]
+fn a_changed_configuration_is_read_again_and_a_broken_one_grants_nothing() {
+    let standin = private_project();
+    let sandbox = Sandbox::new().own_cache().configured("");
+    let serve = Serve::start(&sandbox);
+    let hash = sri(member_content().as_bytes());
+    let url = serve.url(&member(&standin, &hash));
+    let target = url.split_once(&serve.address.to_string()).unwrap().1;
+    let ask = || serve.get(target);
+    let refused = ask();
+    assert!(
+        refused.starts_with("HTTP/1.1 404 ") && refused.contains("[[grant]]"),
+        "{refused}"
+    );
+
+    let granted = configuration(&standin, "");
+    let sandbox = sandbox.configured(&granted);
+    let served = ask();
+    assert!(served.starts_with("HTTP/1.1 200 "), "{served}");
+    assert!(serve.said().contains("read again"), "{}", serve.said());
+
+    // What is at hand is no exception: what the file would forbid is not known.
+    let sandbox = sandbox.configured("[[grant]");
+    let broken = ask();
+    assert!(
+        broken.starts_with("HTTP/1.1 404 ") && broken.contains("config.toml"),
+        "{broken}"
+    );
+    assert!(
+        serve
+            .said()
+            .contains("nothing is fetched until it is right")
+    );
+
+    let sandbox = sandbox.configured(&granted);
+    assert!(ask().starts_with("HTTP/1.1 200 "));
+    let _sandbox = sandbox.configured("");
+    let revoked = ask();
+    assert!(
+        revoked.starts_with("HTTP/1.1 404 ") && revoked.contains("[[grant]]"),
+        "{revoked}"
+    );
 }

@@ -19,14 +19,14 @@ const TOKEN: &str = "c4n4ry-of-the-team-cache";
 const HASH: &str = "00000000000000000000000000000000";
 
 /// A path that only its signature vouches for, in a cache of somebody else's.
-struct Signed {
-    cache: PathBuf,
-    path: String,
-    public_key: String,
+pub(crate) struct Signed {
+    pub(crate) cache: PathBuf,
+    pub(crate) path: String,
+    pub(crate) public_key: String,
 }
 
 impl Signed {
-    fn new(nix: &Nix, sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(nix: &Nix, sandbox: &Sandbox) -> Self {
         let (secret, public) = (sandbox.path("team"), sandbox.path("team.pub"));
         nix.run(
             "nix-store",
@@ -377,7 +377,7 @@ fn an_upstream_without_a_grant_is_refused_with_the_lines_that_grant_it() {
     ]);
     assert_eq!(private.take(), []);
     for (url, says) in [
-        ("s3://bucket", "not available in this version"),
+        ("s3://bucket?profile=pa55word", "followed by nothing but"),
         ("https://user:pa55word@a.example", "no user name"),
         ("/srv/cache", "file:///DIR"),
     ] {

@@ -77,6 +77,8 @@ pub(super) fn environment(nix: &Nix, command: &mut Command) {
         .env("NIX_CONF_DIR", nix.path("conf"))
         .env("NIX_USER_CONF_FILES", "/dev/null")
         .env("NIX_PATH", "")
+        // Users of builds are allocated here, whatever the store is.
+        .env("NIX_STATE_DIR", nix.path("state"))
         .env("NIX_DAEMON_SOCKET_PATH", nix.path("sock"));
 }
 

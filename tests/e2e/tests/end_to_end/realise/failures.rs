@@ -184,7 +184,7 @@ fn a_signal_ends_what_is_under_way_and_keeps_what_is_there() {
             assert!(start.elapsed() < Duration::from_secs(60), "it is not valid");
             thread::sleep(Duration::from_millis(20));
         }
-        thread::sleep(Duration::from_millis(200));
+        // Whether the program knows already or not: what becomes visible is let finish.
         let pid = run.id().to_string();
         let sent = Command::new("kill").args(["-INT", &pid]).status();
         assert!(sent.unwrap().success());

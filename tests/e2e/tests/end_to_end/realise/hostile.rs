@@ -54,6 +54,15 @@ fn what_is_no_derivation_is_refused_by_its_name() {
     ] {
         refused(&sandbox, realise(&[text]), part);
     }
+    refused(
+        &sandbox,
+        realise(&[".#app"]),
+        "\"$(nix path-info --derivation .#app)\"",
+    );
+    let file = sandbox.path("default.nix");
+    std::fs::write(&file, "{ }").unwrap();
+    let file = file.to_str().unwrap();
+    refused(&sandbox, realise(&[file]), &format!("`--file {file}`"));
     refused(&sandbox, CommandLine::new(["realise"]), "DRV");
     let json = sandbox.run(realise(&["nonsense"]).flag("--json")).exits(2);
     assert_eq!(json.json()["error"]["kind"], "usage");
