@@ -118,6 +118,7 @@ async fn neither_traces_nor_errors_nor_the_journal_show_a_secret_or_a_signed_que
             .iter()
             .any(|error| matches!(error, TransportError::TooManyRedirects { .. }))
     );
+    let signed = sign().await;
     through_proxies(&mut failures).await;
     for error in &failures {
         assert_clean("an error", &format!("{error} {error:?} {:?}", error.hint()));
@@ -136,6 +137,19 @@ async fn neither_traces_nor_errors_nor_the_journal_show_a_secret_or_a_signed_que
         "{traces}"
     );
     assert_clean("the traces", &traces);
+    assert!(!traces.contains(&signed), "{traces}");
+}
+
+/// A request that is signed; its signature.
+async fn sign() -> String {
+    let server = Server::start(|_, _| answer("200 OK", "x")).await;
+    let broker = Granted::to(server.origin())
+        .credential("aws-sigv4")
+        .broker();
+    let client = crate::signatures::client();
+    get(&client, &broker, &server.url("/a")).await.unwrap();
+    assert_clean("the journal", &format!("{:?}", client.journal()));
+    crate::signatures::signature(&server.received()[0]).to_owned()
 }
 
 /// The same through a proxy that has a login of its own, and that fails in every way.

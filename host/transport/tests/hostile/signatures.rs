@@ -12,14 +12,14 @@ use crate::support::{
 const KEY: &str = "canary/S3cretAccessKey";
 const TOKEN: &str = "canary-session-token";
 
-fn client() -> Client {
+pub fn client() -> Client {
     let keyring = Keyring::with_environment(|name| {
         (name == "TOKEN").then(|| format!("AKID:{KEY}:{TOKEN}").into())
     });
     Client::new(quick(), Arc::new(keyring))
 }
 
-fn signature(request: &Received) -> &str {
+pub fn signature(request: &Received) -> &str {
     let authorization = request.header("authorization").unwrap();
     authorization.split("Signature=").nth(1).unwrap()
 }
