@@ -245,15 +245,20 @@ impl Approved {
         self.places.contains_key(&url.for_any_owner())
     }
 
-    /// All fetches of the approved file that this one stands in, when one of them is asked for the first
-    /// time and their NARs together have at most `limit` bytes.
-    pub(crate) fn to_start(&self, url: &FetchUrl, limit: u64) -> &[FetchUrl] {
-        let place = self.places.get(&url.for_any_owner());
+    /// All other fetches of the approved file that this one stands in, when one of them is asked for the
+    /// first time and the NARs of all together have at most `limit` bytes.
+    pub(crate) fn to_start(&self, url: &FetchUrl, limit: u64) -> Vec<FetchUrl> {
+        let asked = url.for_any_owner();
+        let place = self.places.get(&asked);
         match place.map(|place| &self.files[*place]) {
             Some(file) if file.size <= limit && !file.is_started.swap(true, Ordering::Relaxed) => {
-                &file.fetches
+                let others = file
+                    .fetches
+                    .iter()
+                    .filter(|other| other.to_string() != asked);
+                others.cloned().collect()
             }
-            _ => &[],
+            _ => Vec::new(),
         }
     }
 

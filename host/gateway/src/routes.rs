@@ -132,7 +132,7 @@ pub(crate) async fn ask(
     let approved = check(gateway, url, caller).await?;
     let expected = approved.to_start(url, gateway.cache.limit());
     if !expected.is_empty() {
-        gateway.flights.expect(expected.to_vec());
+        gateway.flights.expect(expected);
     }
     match gateway.flights.ask(url, caller) {
         Asked::Flying(flight) => Ok(flight),
