@@ -9,6 +9,7 @@ use fetchhost_gateway::{
     AccountFiles, Accounts, Approvals, Cache, Ended, Kernel, OwnerId, PATIENCE, STALLED, Settings,
 };
 use fetchhost_policy::{DaemonPeers, UpstreamUrl};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -68,6 +69,7 @@ pub(crate) async fn serve(context: &Context, args: &ServeArgs) -> Result<(), Fai
     let accounts = read_accounts().map_err(|error: std::io::Error| {
         Failure::usage(format!("who uses this machine is unknown: {error}"))
     })?;
+    open_many_files();
     // Before anything is said: signals count from the first line on.
     let mut stops = Stops::listen();
     let listener = listener(args, config.port.unwrap_or(DEFAULT_PORT)).await?;
@@ -127,6 +129,18 @@ fn told(context: &Context, ended: std::io::Result<Ended>) -> Result<(), Failure>
         }
         Err(error) => Err(cannot_listen(&error)),
     }
+}
+
+/// Lets as many files be open as may: each of hundreds of connections has one, and one of content that is
+/// sent over it, which is about what is allowed by default.
+fn open_many_files() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    // Where that is not allowed, those that come last wait or are turned away.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Reads the accounts again, and tells the owner when users who came or went changed the rule. Where they

@@ -28,6 +28,38 @@ fn it_listens_on_loopback_alone() {
 }
 
 #[test]
+fn it_opens_as_many_files_as_it_may() {
+    let sandbox = Sandbox::new().own_cache();
+    let program = sandbox.command();
+    // As a login leaves it: fewer than all connections take.
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "ulimit -Sn 256 && exec \"$0\" serve --listen 127.0.0.1:0",
+        ])
+        .arg(program.get_program())
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let serve = Serve::run(command, &sandbox.path("serve.log"));
+    let connections: Vec<_> = (0..199)
+        .map(|_| std::net::TcpStream::connect(serve.address).unwrap())
+        .collect();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serve.process())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let columns: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(columns[3], columns[4], "{limits}");
+    assert!(serve.get("/healthz").ends_with("ok\n"));
+    drop(connections);
+}
+
+#[test]
 fn it_says_which_rule_is_in_force_and_why() {
     for (rule, says) in [
         ("open", "get all that the configuration grants"),

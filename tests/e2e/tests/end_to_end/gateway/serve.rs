@@ -65,6 +65,11 @@ impl Serve {
         }
     }
 
+    /// The process, which is the program itself.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that it told its owner so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.said).unwrap()
