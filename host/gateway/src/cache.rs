@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use fetchhost_formats::nar::file_size_as_nar;
@@ -37,6 +37,8 @@ const FLAT_OFFSET: u64 = FLAT_HEAD.len() as u64 + 8;
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of content that are read at once.
 const CHUNK: usize = 256 * 1024;
+/// How long new files are only counted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// No record of ours is longer.
 const MAX_RECORD: u64 = 64 * 1024;
 
@@ -46,7 +48,16 @@ pub struct Cache {
     /// What may stay in it, in bytes.
     limit: u64,
     /// Held while files are removed.
-    sweeping: Mutex<()>,
+    swept: Mutex<Swept>,
+}
+
+/// What the last look at all files came to, so that not every new one needs another.
+#[derive(Default)]
+struct Swept {
+    /// When it was.
+    at: Option<Instant>,
+    /// Bytes that were left, and those that came since.
+    held: u64,
 }
 
 /// Bytes to send: of an open file, so that they stay though the file be removed.
@@ -59,6 +70,14 @@ pub(crate) struct Content {
 }
 
 impl Content {
+    /// Bytes of the file that it is in.
+    fn stored(&self) -> u64 {
+        match self.offset {
+            0 => self.length,
+            _ => file_size_as_nar(self.length, false),
+        }
+    }
+
     /// All of a file, which has this many bytes.
     pub(crate) const fn whole(file: File, length: u64) -> Self {
         Self {
@@ -116,7 +135,7 @@ impl Cache {
         Ok(Self {
             folder,
             limit,
-            sweeping: Mutex::default(),
+            swept: Mutex::default(),
         })
     }
 
@@ -180,11 +199,25 @@ impl Cache {
         nars.values().sum()
     }
 
-    /// Removes what was not asked for the longest until the rest fits. May block.
-    pub(crate) fn sweep(&self) {
-        let Ok(_sweeping) = self.sweeping.lock() else {
+    /// Makes room for content that was added, where it may have become too much: what was not asked for the
+    /// longest goes until the rest fits. May block.
+    pub(crate) fn make_room(&self, added: &Content) {
+        let Ok(mut swept) = self.swept.lock() else {
             return;
         };
+        swept.held = swept.held.saturating_add(added.stored());
+        // Somebody else may fill the folder too, and what a killed run left gets old.
+        let is_recent = swept.at.is_some_and(|at| at.elapsed() < SWEEP_INTERVAL);
+        if !is_recent || swept.held > self.limit {
+            *swept = Swept {
+                held: self.sweep(),
+                at: Some(Instant::now()),
+            };
+        }
+    }
+
+    /// Removes what was not asked for the longest until the rest fits, and returns the bytes that are left.
+    fn sweep(&self) -> u64 {
         let mut records = self.records();
         records.sort_by_key(|record| record.used);
         // Several records may share one file.
@@ -214,6 +247,7 @@ impl Cache {
             }
         }
         self.remove_orphans(&users);
+        total
     }
 
     /// Removes old files that no record names.

@@ -211,12 +211,13 @@ impl Flights {
             };
             match self.find(flight).await? {
                 Some(content) => {
+                    let content = Arc::new(content);
                     if fetched {
-                        self.sweep();
+                        self.make_room(&content);
                     } else {
                         add(&self.metrics.cache_hits, 1);
                     }
-                    return Ok(Arc::new(content));
+                    return Ok(content);
                 }
                 None => self.hold_up(flight)?,
             }
@@ -232,8 +233,9 @@ impl Flights {
             add(&self.metrics.fetched, 1);
             fetched = true;
             if let Some(content) = self.find(flight).await? {
-                self.sweep();
-                return Ok(Arc::new(content));
+                let content = Arc::new(content);
+                self.make_room(&content);
+                return Ok(content);
             }
         }
         let reason =
@@ -268,9 +270,9 @@ impl Flights {
     }
 
     /// Makes room, while others go on.
-    fn sweep(&self) {
-        let cache = Arc::clone(&self.cache);
-        drop(tokio::task::spawn_blocking(move || cache.sweep()));
+    fn make_room(&self, added: &Arc<Content>) {
+        let (cache, added) = (Arc::clone(&self.cache), Arc::clone(added));
+        drop(tokio::task::spawn_blocking(move || cache.make_room(&added)));
     }
 
     /// Fails what is known to fail, and everything when too much failed of late, for anybody but the
