@@ -1,6 +1,7 @@
 //! Several fetches of one command: in parallel, with one display, one reading of each credential, and one
 //! failure at the end.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use fetchhost_policy::printable;
@@ -36,13 +37,23 @@ where
     let of = parts.len();
     let session = Session::new(context, display);
     let work = &work;
+    let stopped = &Cell::new(false);
     let run = |(part, name, task)| {
         let session = session.share(part);
-        async move { (name, work(task, session).await) }
+        async move {
+            if stopped.get() {
+                return None;
+            }
+            Some((name, work(task, session).await))
+        }
     };
     let mut running = stream::iter(parts).map(run).buffer_unordered(AT_ONCE);
     let mut all = Vec::with_capacity(of);
-    while let Some((name, ended)) = running.next().await {
+    // Those that have begun hear a signal themselves, and may be making something visible.
+    while let Some(ended) = running.next().await {
+        let Some((name, ended)) = ended else {
+            continue;
+        };
         let count = all.len() + 1;
         let ended = match ended {
             Ok((result, line)) => {
@@ -59,12 +70,10 @@ where
                 Err(failure)
             }
         };
-        let is_stopped =
-            matches!(&ended, Err(failure) if matches!(failure.status, ExitStatus::Signal(_)));
-        all.push((name, ended));
-        if is_stopped {
-            break;
+        if matches!(&ended, Err(failure) if matches!(failure.status, ExitStatus::Signal(_))) {
+            stopped.set(true);
         }
+        all.push((name, ended));
     }
     drop(running);
     session.end();
