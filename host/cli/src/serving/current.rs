@@ -38,17 +38,16 @@ struct Unreadable {
 type Stamps = Vec<Option<(u64, u64, u64, [i64; 4])>>;
 
 impl Current {
-    /// The configuration of `context`, which was just read.
+    /// The configuration as it is now, for the files that `context` names.
     pub(super) fn new(context: &Context) -> Result<Self, Failure> {
-        // Of before it was read would be better, and of no use: nobody asks in between.
-        let stamps = stamps(&context.environment);
+        let (printer, environment) = (context.printer, context.environment.clone());
+        // Looked at before it is read: a change in between is seen by the next look.
+        let stamps = stamps(&environment);
+        let made = Ok(Arc::new(read(printer, &environment)?));
         Ok(Self {
-            environment: context.environment.clone(),
-            printer: context.printer,
-            known: Mutex::new(Known {
-                stamps,
-                made: Ok(Arc::new(made(context)?)),
-            }),
+            environment,
+            printer,
+            known: Mutex::new(Known { stamps, made }),
         })
     }
 
@@ -58,10 +57,12 @@ impl Current {
         let stamps = stamps(&self.environment);
         if stamps != known.stamps {
             known.stamps = stamps;
-            known.made = self.read().map(Arc::new).map_err(|failure| Unreadable {
-                message: failure.message,
-                hint: failure.hint,
-            });
+            known.made = read(self.printer, &self.environment)
+                .map(Arc::new)
+                .map_err(|failure| Unreadable {
+                    message: failure.message,
+                    hint: failure.hint,
+                });
             match &known.made {
                 Ok(_) => self.printer.note("the configuration changed and was read again"),
                 Err(error) => self.printer.warning(&format!(
@@ -76,20 +77,17 @@ impl Current {
             ..Failure::usage(error.message)
         })
     }
-
-    fn read(&self) -> Result<Unattended, Failure> {
-        made(&Context {
-            printer: self.printer,
-            environment: self.environment.clone(),
-            settings: Settings::load(&self.environment)?,
-            broken: None,
-        })
-    }
 }
 
-/// With credentials that are read anew: their sources may have changed as well.
-fn made(context: &Context) -> Result<Unattended, Failure> {
-    Unattended::new(context, Arc::new(Keyring::new()))
+/// By the files as they are now, with credentials that are read anew: their sources may have changed as well.
+fn read(printer: Printer, environment: &Environment) -> Result<Unattended, Failure> {
+    let context = Context {
+        printer,
+        environment: environment.clone(),
+        settings: Settings::load(environment)?,
+        broken: None,
+    };
+    Unattended::new(&context, Arc::new(Keyring::new()))
 }
 
 fn stamps(environment: &Environment) -> Stamps {
