@@ -13,7 +13,7 @@ use crate::internal_json;
 use crate::printer::{Printer, Verbosity};
 
 /// How often the bar is drawn.
-const BAR_INTERVAL: Duration = Duration::from_millis(120);
+pub(crate) const BAR_INTERVAL: Duration = Duration::from_millis(120);
 /// How often a plain line reports a body that is still arriving.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// How often internal-json does.
@@ -122,15 +122,7 @@ impl Progress {
         let (Display::Bar(bar) | Display::Part(_, Some(bar))) = &self.display else {
             return question();
         };
-        bar.disable_steady_tick();
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-        self.printer.clear_line();
-        let answer = question();
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        if !bar.is_finished() {
-            bar.enable_steady_tick(BAR_INTERVAL);
-        }
-        answer
+        without_bar(self.printer, bar, question)
     }
 
     /// Whether destinations make the output visible, or have done so.
@@ -268,6 +260,23 @@ impl Observer for Progress {
             LogLevel::Debug | LogLevel::Phase => self.printer.detail(&message),
         });
     }
+}
+
+/// Takes a bar off the screen while `question` is asked there.
+pub(crate) fn without_bar<T>(
+    printer: Printer,
+    bar: &ProgressBar,
+    question: impl FnOnce() -> T,
+) -> T {
+    bar.disable_steady_tick();
+    bar.set_draw_target(ProgressDrawTarget::hidden());
+    printer.clear_line();
+    let answer = question();
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    if !bar.is_finished() {
+        bar.enable_steady_tick(BAR_INTERVAL);
+    }
+    answer
 }
 
 fn bar() -> ProgressBar {

@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use fetchhost_engine::{LogLevel, LogLine};
 use fetchhost_pipeline::{Observer, Phase};
@@ -11,9 +10,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::internal_json;
 use crate::printer::{Printer, Verbosity};
+use crate::progress::{BAR_INTERVAL, without_bar};
 
-/// How often the bar is drawn.
-const BAR_INTERVAL: Duration = Duration::from_millis(120);
 /// How many bytes of one fetch come between two reports in internal-json.
 const JSON_BYTES: u64 = 1 << 20;
 
@@ -94,15 +92,7 @@ impl Progress {
         let Some(bar) = &self.bar else {
             return question();
         };
-        bar.disable_steady_tick();
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-        self.printer.clear_line();
-        let answer = question();
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        if !bar.is_finished() {
-            bar.enable_steady_tick(BAR_INTERVAL);
-        }
-        answer
+        without_bar(self.printer, bar, question)
     }
 
     fn beside(&self, print: impl FnOnce()) {
