@@ -59,9 +59,10 @@ pub(crate) async fn doctor(context: &Context) -> Result<(), Failure> {
         ("proxies", network::proxies(context.proxies())),
     ]);
     checks.extend(credentials::check(context));
-    checks.push(("nix", nix::program()));
+    let version = nix::version();
+    checks.push(("nix", nix::program(version.as_deref())));
     checks.push(("store", nix::store()));
-    checks.extend(gateway::check(context).await);
+    checks.extend(gateway::check(context, version.as_deref()).await);
     let mut bad = 0;
     for (subject, finding) in checks {
         let line = match finding {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fetchhost_policy::{Origin, Proxies};
@@ -22,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer about its health is no longer, in bytes.
 const MAX_ANSWER: u64 = 4096;
 
-pub(super) async fn check(context: &Context) -> Checks {
+/// `nix` is what `nix --version` prints.
+pub(super) async fn check(context: &Context, nix: Option<&str>) -> Checks {
     let config = &context.settings.config.gateway;
     let port = config.port.unwrap_or(DEFAULT_PORT);
     let limit = config.cache_size.unwrap_or(DEFAULT_CACHE_SIZE);
@@ -62,19 +62,9 @@ pub(super) async fn check(context: &Context) -> Checks {
         ));
     }
     let remote = std::env::var("NIX_REMOTE").unwrap_or_default();
-    let outside = out_of_reach(nix_version().as_deref().unwrap_or_default(), &remote);
+    let outside = out_of_reach(nix.unwrap_or_default(), &remote);
     checks.extend(outside.map(|why| ("gateway", Finding::Note(why))));
     checks
-}
-
-/// What `nix --version` prints, where there is one.
-fn nix_version() -> Option<String> {
-    let output = Command::new("nix")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Why builds of this Nix may not come to the gateway, and what does without it.

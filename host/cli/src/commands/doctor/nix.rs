@@ -11,17 +11,22 @@ use crate::failure::with_causes;
 /// How long Nix may say nothing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The program `nix`.
-pub(super) fn program() -> Finding {
+/// What `nix --version` prints, where there is one.
+pub(super) fn version() -> Option<String> {
     let output = Command::new("nix")
         .arg("--version")
         .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Finding::Good(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        }
-        _ => Finding::Note(
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The program `nix`.
+pub(super) fn program(version: Option<&str>) -> Finding {
+    match version {
+        Some(version) => Finding::Good(version.to_owned()),
+        None => Finding::Note(
             "not on PATH; binary caches and plain files are written without it".to_owned(),
         ),
     }
