@@ -2,13 +2,16 @@
 
 mod hostile;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fetchhost_e2e::{
     CommandLine, Finished, Sandbox, TOKEN, TREE_HASH, member_content, private_project, sri,
 };
-use fetchhost_standin::{Standin, sample};
+use fetchhost_standin::{Fault, Side, Standin, sample};
 use serde_json::{Value, json};
 
 use crate::gateway::serve::configuration;
@@ -356,4 +359,46 @@ fn an_approval_is_shown_listed_and_withdrawn() {
     fs::write(&place, text.replace("gitlab-artifact", "gitlab-unknown")).unwrap();
     approve(&project, &[file]).exits(2).says(["gitlab-unknown"]);
     assert_eq!(approve(&project, &["--list"]).exits(0).stdout, "");
+}
+
+#[test]
+fn a_signal_ends_what_is_under_way_and_what_has_come_is_locked() {
+    let project = Project::new();
+    let slow =
+        "[fetch.slow]\nfetcher = \"http-file\"\nparams = { url = \"URL/public/big/5000\" }\n";
+    project.wish(&format!("{TWO}\n{slow}"));
+    let standin = &project.standin;
+    standin.script(Side::Api, "/public/big/5000", Fault::StallAfter(1), 100);
+    let said = project.file("said");
+    let file = project.file("fetches.toml");
+    let mut command = project.sandbox.command();
+    command
+        .args(["lock", "--file", file.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(File::create(&said).unwrap());
+    let mut run = command.spawn().unwrap();
+    let start = Instant::now();
+    let has_said = |name: &str| fs::read_to_string(&said).unwrap().contains(name);
+    let has_asked = || {
+        standin
+            .requests()
+            .iter()
+            .any(|asked| asked.path.contains("/big/5000"))
+    };
+    while !(has_said("engine: sha256-") && has_said("manual: sha256-") && has_asked()) {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let pid = run.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let fetches = &project.locked()["fetches"];
+    let names: Vec<_> = fetches.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["engine", "manual"]);
 }
