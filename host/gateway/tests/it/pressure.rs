@@ -80,17 +80,22 @@ fn builds_of_a_daemon_do_not_fill_the_table_of_fetches() {
     assert!(records < 300, "few are recorded: {records}");
 }
 
+/// Where a fetch is asked for: its record in the binary cache, or its own URL.
+fn target(fetch: &FetchUrl, is_record: bool) -> String {
+    if is_record {
+        names(fetch)[0].clone()
+    } else {
+        fetch.to_string()
+    }
+}
+
 #[test]
 fn an_approval_that_is_withdrawn_is_so_for_those_who_wait() {
     for is_record in [false, true] {
         let world = impatient();
         let ours = waiting("ours");
         approve(&world, "/a/lock", std::slice::from_ref(&ours));
-        let target = if is_record {
-            names(&ours)[0].clone()
-        } else {
-            ours.to_string()
-        };
+        let target = target(&ours, is_record);
         let first = world.get(&target);
         assert_eq!(first.status, 302);
         approvals(&world.folder).withdraw("/a/lock").unwrap();
@@ -110,11 +115,7 @@ fn an_approval_that_is_withdrawn_while_it_is_fetched_gives_nothing() {
         let world = strict();
         let ours = waiting("ours");
         approve(&world, "/a/lock", std::slice::from_ref(&ours));
-        let target = if is_record {
-            names(&ours)[0].clone()
-        } else {
-            ours.to_string()
-        };
+        let target = target(&ours, is_record);
         std::thread::scope(|scope| {
             let told = scope.spawn(|| world.get(&target));
             eventually("it is fetched", || world.runs() == 1);

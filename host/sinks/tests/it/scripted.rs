@@ -163,6 +163,17 @@ impl Peer {
         self.text()
     }
 
+    /// Greets the client, protects the path that it names, takes its bytes, and says what was added.
+    pub(crate) fn take(&mut self, info: &Info) {
+        self.greet(35);
+        self.operation(ADD_TEMPORARY_ROOT);
+        self.tell([LAST, 1]);
+        self.addition();
+        self.tell([LAST]);
+        self.say(&info.path);
+        self.info(info);
+    }
+
     pub(crate) fn info(&mut self, info: &Info) {
         self.say("");
         self.say(&info.nar_hash);

@@ -74,9 +74,9 @@ fn build(nix: &Nix, expression: &str) -> Finished {
     nix.run("nix-build", arguments)
 }
 
-/// Builds what reads a file by its path, which pure evaluation allows within a flake only.
+/// Builds with the sandbox on, in impure evaluation: what reads a file by its path is pure within a flake only.
 #[track_caller]
-fn build_impurely(nix: &Nix, expression: &str) -> Finished {
+pub(crate) fn build_impurely(nix: &Nix, expression: &str) -> Finished {
     let arguments = [
         "--no-out-link",
         "--option",

@@ -14,6 +14,7 @@ use fetchhost_e2e::{
 use fetchhost_standin::{Config, Standin, sample};
 use serde_json::json;
 
+use crate::gateway::build_impurely as build;
 use crate::gateway::serve::{Fetch, configuration};
 
 /// Where nobody listens: no gateway takes part.
@@ -82,20 +83,6 @@ fn instantiate(nix: &Nix, expression: &str) -> String {
 fn realise(drvs: &[&str]) -> CommandLine {
     drvs.iter()
         .fold(CommandLine::new(["realise"]), |line, drv| line.flag(drv))
-}
-
-/// Builds in the sandbox, with nobody to ask.
-#[track_caller]
-fn build(nix: &Nix, expression: &str) -> Finished {
-    let arguments = [
-        "--no-out-link",
-        "--option",
-        "sandbox",
-        "true",
-        "--expr",
-        expression,
-    ];
-    nix.run("nix-build", arguments)
 }
 
 /// The lines of what was printed.

@@ -268,13 +268,7 @@ async fn what_was_there_without_a_content_address_is_committed() {
     let mut info = Info::of(&verified);
     info.content_address.clear();
     let daemon = Scripted::start(move |client| {
-        client.greet(35);
-        client.operation(ADD_TEMPORARY_ROOT);
-        client.tell([LAST, 1]);
-        client.addition();
-        client.tell([LAST]);
-        client.say(&info.path);
-        client.info(&info);
+        client.take(&info);
     });
     let mut staged = daemon.destination().open(&declared(&verified)).unwrap();
     staged.write(&pieces).unwrap();

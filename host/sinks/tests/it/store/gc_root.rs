@@ -19,13 +19,7 @@ async fn a_gc_root_is_a_link_that_the_daemon_is_told_of_once_the_path_is_there()
         let info = Info::of(&verified);
         let (path, expected) = (target.clone(), target.clone());
         let daemon = Scripted::start(move |client| {
-            client.greet(35);
-            client.operation(ADD_TEMPORARY_ROOT);
-            client.tell([LAST, 1]);
-            client.addition();
-            client.tell([LAST]);
-            client.say(&info.path);
-            client.info(&info);
+            client.take(&info);
             let link = client.operation(ADD_INDIRECT_ROOT);
             assert_eq!(fs::read_link(&link).unwrap().to_str(), Some(path.as_str()));
             client.tell([LAST, 1]);
@@ -146,13 +140,7 @@ async fn rooted(
     let (verified, pieces) = hello().await;
     let info = Info::of(&verified);
     let daemon = Scripted::start(move |client| {
-        client.greet(35);
-        client.operation(ADD_TEMPORARY_ROOT);
-        client.tell([LAST, 1]);
-        client.addition();
-        client.tell([LAST]);
-        client.say(&info.path);
-        client.info(&info);
+        client.take(&info);
         if client.try_number().is_ok() {
             client.text();
             client.tell([LAST, 1]);
