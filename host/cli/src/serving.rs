@@ -22,7 +22,7 @@ use crate::report::ResultReport;
 use crate::unattended::{self, Ended};
 
 use current::Current;
-pub(crate) use upstream::{NAME, upstreams};
+pub(crate) use upstream::upstreams;
 
 /// Carries out what the gateway is asked for.
 pub(crate) struct Serving {

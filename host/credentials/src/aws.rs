@@ -134,6 +134,8 @@ pub struct Outgoing<'a> {
     pub origin: &'a Origin,
     /// Its body.
     pub body: &'a [u8],
+    /// Headers of AWS's own that it has: no such header may stand beside a signature that is not over it.
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 /// The headers that prove at `time` that `request` comes from the owner of the access keys in `secret`;
@@ -172,10 +174,11 @@ pub fn aws_headers(
         S3 => with_canonical_path(request.url),
         _ => Cow::Borrowed(request.url),
     };
-    let (signed, _) = SignableRequest::new(request.method, &*url, std::iter::empty(), body)
-        .and_then(|signable| sign(signable, &params))
-        .map_err(|_| CredentialError::AccessKeys)?
-        .into_parts();
+    let (signed, _) =
+        SignableRequest::new(request.method, &*url, request.headers.iter().copied(), body)
+            .and_then(|signable| sign(signable, &params))
+            .map_err(|_| CredentialError::AccessKeys)?
+            .into_parts();
     signed
         .headers()
         .map(|(name, value)| {
@@ -234,6 +237,7 @@ mod tests {
             url,
             origin: &origin,
             body: b"",
+            headers: &[],
         };
         // 2013-05-24T00:00:00Z
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);

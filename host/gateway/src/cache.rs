@@ -18,9 +18,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use fetchhost_cache::{Cache as BinaryCache, CacheUrl, Folder};
 use fetchhost_formats::nar::file_size_as_nar;
 use fetchhost_formats::{Compression, FixedOutput, NarInfo, OutputMode};
-use fetchhost_sinks::{Destination, FileCache};
+use fetchhost_sinks::Destination;
 use futures_util::stream::{self, Stream};
 
 pub(crate) use archive::{Archive, is_store_hash};
@@ -146,9 +147,10 @@ impl Cache {
 
     /// Where the pipeline is to put what is fetched.
     pub(crate) fn destination(&self) -> Destination {
-        let mut cache = FileCache::new(self.folder.clone());
-        cache.compression = Compression::None;
-        Destination::FileCache(cache)
+        let mut url = CacheUrl::folder(self.folder.clone());
+        url.writing.compression = Compression::None;
+        let folder = Folder::new(self.folder.clone());
+        Destination::Cache(BinaryCache::new(url, Arc::new(folder)))
     }
 
     /// The bytes of `output` as Nix's fetcher wants them: the file for a flat one, else the NAR. None

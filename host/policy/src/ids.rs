@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::certificate::CERTIFICATE_SLOT;
-use crate::printable;
+use crate::describe::FetcherDescription;
+use crate::{UpstreamUrl, printable};
 
 /// The longest slot, credential, fetcher or built-in module name, in bytes.
 pub(crate) const NAME_BYTES: usize = 64;
@@ -78,12 +79,29 @@ pub enum ModuleId {
 pub enum HostPart {
     /// `host:substituter`: the gateway, which serves another binary cache again.
     Substituter,
+    /// `host:cache`: a binary cache in a bucket, which is read and written.
+    Cache,
 }
 
 impl HostPart {
-    const fn name(self) -> &'static str {
+    /// All of them.
+    const ALL: [Self; 2] = [Self::Substituter, Self::Cache];
+
+    /// What it is called in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Substituter => "substituter",
+            Self::Cache => "cache",
+        }
+    }
+
+    /// What it asks of servers.
+    #[must_use]
+    pub fn needs(self) -> FetcherDescription {
+        match self {
+            Self::Substituter => UpstreamUrl::needs(),
+            Self::Cache => crate::bucket::needs(),
         }
     }
 }
@@ -122,11 +140,8 @@ impl FromStr for ModuleId {
             };
         }
         if let Some(part) = text.strip_prefix("host:") {
-            return if part == HostPart::Substituter.name() {
-                Ok(Self::Host(HostPart::Substituter))
-            } else {
-                Err(refuse())
-            };
+            let known = HostPart::ALL.into_iter().find(|known| known.name() == part);
+            return known.map(Self::Host).ok_or_else(refuse);
         }
         let hex = text.strip_prefix("sha256:").ok_or_else(refuse)?.as_bytes();
         if hex.len() != 64 {
@@ -261,6 +276,7 @@ mod tests {
             "builtin:gitlab",
             "builtin:http-2",
             "host:substituter",
+            "host:cache",
             digest.as_str(),
         ] {
             assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);

@@ -15,6 +15,7 @@
 
 pub mod address;
 pub mod broker;
+mod bucket;
 mod builtin;
 mod certificate;
 pub mod config;
@@ -57,6 +58,7 @@ pub use path::{NormalPath, PathDenial, PathPattern, PathPatternError};
 pub use presigned::is_presigned;
 pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, ProxySource};
 pub use route::{Route, RoutedUrl, UrlPattern, UrlPatternError};
+pub use s3::{BucketUrl, BucketUrlError};
 pub use scheme::{AwsScope, Scheme, SchemeError};
 pub use source::{AWS_KEY_VARIABLES, Program, SourceError, SourceSpec};
 pub use suggest::nearest;

@@ -19,7 +19,6 @@
 //! | `nar/x.nar.xz`, `x.nar?part=1`, `/private/x.nar`, `https://a.example/private/x.nar` | asked for |
 //! | `../x`, `nar/..%2f..`, `/x`, `/private2/x`, `//b.example/x`, `https://b.example/x`, `x#y` | nowhere |
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -28,7 +27,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::describe::{FetcherDescription, Needs, SlotDescription};
-use crate::s3::S3Place;
+use crate::s3::{BucketUrl, BucketUrlError};
 use crate::{Method, Origin, OriginError, Scheme, parse_url};
 
 /// The slot of the credential for a cache.
@@ -144,55 +143,15 @@ fn folder(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
 /// A bucket, by Nix's own parameters. `region` is for AWS's servers; the one to sign for is the
 /// credential's, so that beside `endpoint` it changes nothing.
 fn bucket(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {
-    let refused = UpstreamUrlError::S3;
-    let url = Url::parse(text).map_err(|_| refused.clone())?;
-    let name = url.host_str().unwrap_or_default();
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    let is_plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.port().is_none()
-        && url.fragment().is_none()
-        && matches!(url.path(), "" | "/");
-    if name.is_empty() || !is_name || !is_plain {
-        return Err(refused);
-    }
-    let mut given = BTreeMap::new();
-    for (key, value) in url.query_pairs() {
-        let is_known = matches!(&*key, "endpoint" | "region" | "scheme" | "addressing-style");
-        if !is_known || given.insert(key, value).is_some() {
-            return Err(refused);
-        }
-    }
-    let value = |key: &str| given.get(key).map(|value| value.as_ref());
-    // Nix also takes a host alone, with the scheme beside it.
-    let endpoint = value("endpoint").map(|endpoint| {
-        if endpoint.contains("://") {
-            endpoint.to_owned()
-        } else {
-            format!("{}://{endpoint}", value("scheme").unwrap_or("https"))
-        }
-    });
-    let place = S3Place {
-        bucket: name,
-        endpoint: endpoint.as_deref(),
-        region: value("region"),
-        style: value("addressing-style"),
+    let refused = |error| match error {
+        BucketUrlError::Origin(error) => UpstreamUrlError::Origin(error),
+        _ => UpstreamUrlError::S3,
     };
-    if place.is_virtual() && !place.is_label() {
-        return Err(refused);
+    let (bucket, parameters) = BucketUrl::parse(text).map_err(refused)?;
+    if !parameters.is_empty() || bucket.profile.is_some() {
+        return Err(UpstreamUrlError::S3);
     }
-    let base = match &endpoint {
-        Some(endpoint) => parse_url(endpoint)?.path().trim_end_matches('/').to_owned(),
-        None => String::new(),
-    };
-    let folder = if place.is_virtual() {
-        String::new()
-    } else {
-        format!("/{name}")
-    };
-    server(&format!("{}{base}{folder}/", place.origin()?))
+    Ok(UpstreamUrl::Http(Box::new(bucket.url), bucket.origin))
 }
 
 fn server(text: &str) -> Result<UpstreamUrl, UpstreamUrlError> {

@@ -6,19 +6,20 @@
 //! | `file:///srv/cache?compression=none` | a binary cache on disk |
 //! | `store` | the Nix store that Nix itself would use |
 //! | `store=daemon`, `store=unix:///SOCKET`, `store=local?root=/DIR` | this one |
-//! | `s3://…` | refused: not in this version |
+//! | `s3://BUCKET?region=REGION` | a binary cache in a bucket; not read from text here, because it needs a network |
 //! | `store=`, `store=ssh://host`, `out:`, `out:..`, `out:/`, `file:x`, `file://host/x`, `/srv/file`, `http://…` | refused |
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use fetchhost_cache::{Cache, CacheUrl, CacheUrlError};
 use fetchhost_formats::FixedOutput;
 use fetchhost_policy::printable;
 use thiserror::Error;
 
+use crate::cache;
 use crate::error::SinkError;
-use crate::file_cache::{FileCache, FileCacheError};
 use crate::held::Held;
 use crate::out;
 use crate::staged::{Incoming, Staged};
@@ -29,8 +30,8 @@ use crate::store::{Store, StoreUrl, StoreUrlError};
 pub enum Destination {
     /// A plain file, or a folder when the artifact is a tree.
     Out(PathBuf),
-    /// A binary cache on disk.
-    FileCache(FileCache),
+    /// A binary cache on disk or in a bucket.
+    Cache(Cache),
     /// A Nix store on this machine.
     Store(Store),
 }
@@ -41,7 +42,7 @@ impl Destination {
     pub fn label(&self) -> String {
         match self {
             Self::Out(path) => format!("out:{}", printable(&path.to_string_lossy())),
-            Self::FileCache(cache) => cache.label(),
+            Self::Cache(cache) => cache.label(),
             Self::Store(store) => store.label(),
         }
     }
@@ -58,7 +59,7 @@ impl Destination {
     pub fn lookup(&self, output: &FixedOutput) -> Result<Option<Held>, SinkError> {
         match self {
             Self::Out(path) => Ok(out::lookup(self.label(), path, output).map(Held::in_file)),
-            Self::FileCache(cache) => Ok(cache.lookup(output)?.map(Held::in_file)),
+            Self::Cache(cache) => cache::lookup(cache, output),
             Self::Store(store) => store.lookup(output),
         }
     }
@@ -72,7 +73,7 @@ impl Destination {
     pub fn check(&self) -> Result<(), SinkError> {
         match self {
             Self::Out(path) => out::check(&self.label(), path),
-            Self::FileCache(_) | Self::Store(_) => Ok(()),
+            Self::Cache(_) | Self::Store(_) => Ok(()),
         }
     }
 
@@ -84,7 +85,7 @@ impl Destination {
     pub fn open(&self, incoming: &Incoming) -> Result<Box<dyn Staged>, SinkError> {
         match self {
             Self::Out(path) => out::open(self.label(), path),
-            Self::FileCache(cache) => cache.open(),
+            Self::Cache(cache) => cache::begin(cache),
             Self::Store(store) => store.open(incoming),
         }
     }
@@ -98,7 +99,8 @@ impl FromStr for Destination {
             return out_path(path).map(Self::Out);
         }
         if text.starts_with("file:") {
-            return Ok(Self::FileCache(text.parse()?));
+            let cache = Cache::on_disk(text.parse()?, false);
+            return cache.map(Self::Cache).ok_or(DestinationError::Bucket);
         }
         if text == "store" {
             return Ok(Self::Store(Store::new(StoreUrl::Auto)));
@@ -106,14 +108,12 @@ impl FromStr for Destination {
         if let Some(url) = text.strip_prefix("store=") {
             return Ok(Self::Store(Store::new(url.parse()?)));
         }
-        Err(if text.starts_with("s3:") {
-            DestinationError::NotYet {
-                given: text.to_owned(),
-            }
-        } else {
-            DestinationError::Unknown {
-                given: text.to_owned(),
-            }
+        if text.starts_with("s3:") {
+            text.parse::<CacheUrl>()?;
+            return Err(DestinationError::Bucket);
+        }
+        Err(DestinationError::Unknown {
+            given: text.to_owned(),
         })
     }
 }
@@ -132,15 +132,9 @@ fn out_path(path: &str) -> Result<PathBuf, DestinationError> {
 /// Why a text is not a destination.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DestinationError {
-    /// Meant for a later version.
-    #[error(
-        "the destination `{}` is not available in this version",
-        printable(given)
-    )]
-    NotYet {
-        /// The text.
-        given: String,
-    },
+    /// A bucket, which is made a destination by what reaches it: see [`Destination::Cache`].
+    #[error("a bucket needs a network to be reached by")]
+    Bucket,
     /// No kind of destination begins like this.
     #[error("unknown destination `{}`", printable(given))]
     Unknown {
@@ -156,9 +150,9 @@ pub enum DestinationError {
         /// The path.
         given: String,
     },
-    /// A `file://` URL with something wrong in it.
+    /// A cache's URL with something wrong in it.
     #[error(transparent)]
-    FileCache(#[from] FileCacheError),
+    Cache(#[from] CacheUrlError),
     /// A store with something wrong in it.
     #[error(transparent)]
     Store(#[from] StoreUrlError),
@@ -169,10 +163,7 @@ impl DestinationError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotYet { .. } => Some(
-                "this version offers `store` (the Nix store), `out:PATH` (a file or folder) and `file:///DIR` (a binary cache, which Nix reads as a substituter)"
-                    .to_owned(),
-            ),
+            Self::Bucket => None,
             Self::Unknown { given } => {
                 let plain = given.starts_with(['/', '.']);
                 let shown = printable(given);
@@ -180,13 +171,14 @@ impl DestinationError {
                     _ if plain => Some(format!("a file or folder is written `out:{shown}`")),
                     Ok(_) => Some(format!("a Nix store is written `store={shown}`")),
                     Err(error) if given.starts_with("ssh") => error.hint(),
-                    Err(_) => {
-                        Some("a destination is `store`, `out:PATH` or `file:///DIR`".to_owned())
-                    }
+                    Err(_) => Some(
+                        "a destination is `store`, `out:PATH`, `file:///DIR` or `s3://BUCKET`"
+                            .to_owned(),
+                    ),
                 }
             }
             Self::Path { .. } => Some("write a name after `out:`, as in `out:result`".to_owned()),
-            Self::FileCache(error) => error.hint(),
+            Self::Cache(error) => error.hint(),
             Self::Store(error) => error.hint(),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fetchhost_formats::{KeyError, STORE_DIR};
+use fetchhost_cache::CacheError;
 use fetchhost_policy::printable;
 use thiserror::Error;
 
@@ -81,37 +81,9 @@ pub enum SinkError {
         /// The device or pipe.
         path: PathBuf,
     },
-    /// The file of a secret key cannot be read.
-    #[error("`{label}`: cannot read the secret key {}: {source}", shown(path))]
-    SecretKeyFile {
-        /// The destination.
-        label: String,
-        /// The key's file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A secret key of a cache is none.
-    #[error("`{label}`: the secret key {} cannot be used: {source}", shown(path))]
-    SecretKey {
-        /// The destination.
-        label: String,
-        /// The key's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: KeyError,
-    },
-    /// The cache holds the paths of another store.
-    #[error(
-        "`{label}` is a cache for the store `{}`, not `{STORE_DIR}`",
-        printable(store_dir)
-    )]
-    ForeignStore {
-        /// The destination.
-        label: String,
-        /// Its store directory.
-        store_dir: String,
-    },
+    /// A binary cache cannot be read or written.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// What was written is not what was verified.
     #[error("`{label}`: {written} bytes of the archive arrived, and {verified} were verified")]
     Incomplete {
@@ -144,29 +116,33 @@ impl SinkError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("make the folder writable for this user, or name another place with `--to`".to_owned())
-                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
+                    "make the folder writable for this user, or name another place with `--to`"
+                        .to_owned(),
+                ),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space, or name another place with `--to`".to_owned())
                 }
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                    Some("create the folder above it first, or name another place with `--to`".to_owned())
-                }
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(
+                    "create the folder above it first, or name another place with `--to`"
+                        .to_owned(),
+                ),
                 _ => None,
             },
-            Self::NotEmpty { path, .. } | Self::NotAFolder { path, .. } | Self::IsAFolder { path, .. } => {
-                Some(format!("remove {} first, or name another path with `--to out:PATH`", shown(path)))
+            Self::NotEmpty { path, .. }
+            | Self::NotAFolder { path, .. }
+            | Self::IsAFolder { path, .. } => Some(format!(
+                "remove {} first, or name another path with `--to out:PATH`",
+                shown(path)
+            )),
+            Self::Symlink { target, .. } => Some(format!(
+                "name the path itself: `--to out:{}`",
+                printable(&target.to_string_lossy())
+            )),
+            Self::NotAFile { .. } => {
+                Some("name a path that does not exist yet with `--to out:PATH`".to_owned())
             }
-            Self::Symlink { target, .. } => {
-                Some(format!("name the path itself: `--to out:{}`", printable(&target.to_string_lossy())))
-            }
-            Self::NotAFile { .. } => Some("name a path that does not exist yet with `--to out:PATH`".to_owned()),
-            Self::SecretKeyFile { .. } => Some("name a readable file with `secret-key=FILE`".to_owned()),
-            Self::SecretKey { .. } => {
-                Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
-            }
-            Self::ForeignStore { .. } => Some("name another folder with `--to file:///DIR`".to_owned()),
+            Self::Cache(error) => error.hint(),
             Self::Store { source, .. } => source.hint(),
             Self::Incomplete { .. } | Self::Empty { .. } | Self::Stopped { .. } => None,
         }
@@ -176,7 +152,7 @@ impl SinkError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. } => true,
+            Self::Cache(error) => error.is_configuration(),
             Self::Store { source, .. } => source.is_configuration(),
             _ => false,
         }
@@ -187,6 +163,7 @@ impl SinkError {
     pub fn is_gone(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Cache(error) => error.is_gone(),
             Self::Store { source, .. } => matches!(**source, StoreError::Gone { .. }),
             _ => false,
         }

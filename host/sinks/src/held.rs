@@ -2,31 +2,46 @@
 
 use std::fmt;
 
+use fetchhost_cache::{Archive, Cache, Key};
+
+use crate::cache;
 use crate::error::{SinkError, failed};
-use crate::file_cache;
-use crate::reading::{Archive, packed};
-use crate::staged::{Existing, SinkKind};
+use crate::reading::packed;
+use crate::staged::Existing;
 use crate::store::{Connection, Protected};
 
 /// What a cache, a store or a folder has already. Nix's garbage collector keeps off it while this lives.
 pub struct Held {
     existing: Existing,
-    /// Only of a store.
-    protected: Option<Box<Protected>>,
+    by: By,
+}
+
+/// What keeps it, or where it lies.
+enum By {
+    Folder,
+    Cache(Cache, Key),
+    Store(Box<Protected>),
 }
 
 impl Held {
     pub(crate) fn in_file(existing: Existing) -> Self {
         Self {
             existing,
-            protected: None,
+            by: By::Folder,
+        }
+    }
+
+    pub(crate) fn in_cache(existing: Existing, cache: Cache, key: Key) -> Self {
+        Self {
+            existing,
+            by: By::Cache(cache, key),
         }
     }
 
     pub(crate) fn in_store(existing: Existing, protected: Protected) -> Self {
         Self {
             existing,
-            protected: Some(Box::new(protected)),
+            by: By::Store(Box::new(protected)),
         }
     }
 
@@ -43,15 +58,15 @@ impl Held {
     ///
     /// When it cannot be read, or [is gone](SinkError::is_gone).
     pub fn read(&mut self) -> Result<Option<Archive>, SinkError> {
-        match &mut self.protected {
-            None if self.existing.kind == SinkKind::Out => {
+        match &mut self.by {
+            By::Folder => {
                 let (label, path) = (&self.existing.label, &self.existing.nar);
                 packed(path.clone())
                     .map(Some)
                     .map_err(failed(label, "read", path))
             }
-            None => file_cache::open(&self.existing),
-            Some(protected) => protected.read(&self.existing).map(Some),
+            By::Cache(cache, key) => cache::open(cache, key, &self.existing),
+            By::Store(protected) => protected.read(&self.existing).map(Some),
         }
     }
 
@@ -62,9 +77,9 @@ impl Held {
     ///
     /// When it cannot be made.
     pub fn prepare(&mut self) -> Result<(), SinkError> {
-        match &mut self.protected {
-            None => Ok(()),
-            Some(protected) => protected.prepare_root(&self.existing.label),
+        match &mut self.by {
+            By::Folder | By::Cache(..) => Ok(()),
+            By::Store(protected) => protected.prepare_root(&self.existing.label),
         }
     }
 
@@ -75,9 +90,9 @@ impl Held {
     ///
     /// When it cannot be made, or when what was there [is gone](SinkError::is_gone).
     pub fn confirm(self) -> Result<(Existing, Kept), SinkError> {
-        let kept = match self.protected {
-            None => Kept::without(),
-            Some(protected) => Kept::by(protected.add_root(&self.existing.label)?),
+        let kept = match self.by {
+            By::Folder | By::Cache(..) => Kept::without(),
+            By::Store(protected) => Kept::by(protected.add_root(&self.existing.label)?),
         };
         Ok((self.existing, kept))
     }

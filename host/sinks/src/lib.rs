@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `out:PATH` | a plain file, or a folder when the artifact is a tree |
 //! | `store`, `store=URI` | a Nix store on this machine |
-//! | `file:///DIR?…` | a binary cache on disk, in Nix's format and with Nix's parameter names |
+//! | `file:///DIR?…`, `s3://BUCKET?…` | a binary cache on disk or in a bucket, in Nix's format and with Nix's parameter names |
 //!
 //! ```text
 //! Destination ── lookup ──▶ Held ── read ──▶ Archive, for the others
@@ -17,25 +17,21 @@
 //! Destination ── open ──▶ Staged ── spawn ──▶ (Feed, thread) ── batches… ──▶ Staged ── commit(&Verified) ──▶ (Committed, Kept)
 //! ```
 
+mod cache;
 mod destination;
 mod error;
 mod feed;
-mod file_cache;
-mod folders;
 mod held;
 mod out;
 mod reading;
 mod staged;
 mod store;
-mod temporary;
-mod write;
 
 pub use destination::{Destination, DestinationError};
 pub use error::SinkError;
 pub use feed::{Running, spawn};
-pub use file_cache::{FileCache, FileCacheError};
+pub use fetchhost_cache::Archive;
 pub use held::{Held, Kept};
-pub use reading::Archive;
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
 pub use store::{
     Place, Reached, Spare, Step, Store, StoreError, StoreSession, StoreUrl, StoreUrlError,

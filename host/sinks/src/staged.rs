@@ -64,6 +64,8 @@ pub enum SinkKind {
     Out,
     /// A binary cache on disk.
     FileCache,
+    /// A binary cache in a bucket.
+    S3Cache,
     /// A Nix store.
     Store,
 }
@@ -75,7 +77,7 @@ pub struct Committed {
     pub label: String,
     /// Its kind.
     pub kind: SinkKind,
-    /// Where the bytes are: the file or folder, the NAR of a cache, or the files of the store path.
+    /// Where the bytes are: the file or folder, the NAR of a cache (a URL, in a bucket), or the files of the store path.
     #[serde(serialize_with = "path_text")]
     pub physical: PathBuf,
     /// The record that a cache keeps.

@@ -102,7 +102,7 @@ impl Client {
     ) -> Result<Response, TransportError> {
         let deadline = Deadline::after(self.shared.settings.total_timeout);
         let request = Request {
-            headers: headers::vetted(&out.headers, &out.permit)?,
+            headers: headers::vetted(&out.headers, &out.permit, broker.module())?,
             permit: out.permit,
             body: out.body,
             broker,

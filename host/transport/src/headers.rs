@@ -13,13 +13,14 @@
 //! |---|---|---|
 //! | `Accept`, … (`survives_origin_change`) | sent | sent |
 //! | any other that a guest set | sent | dropped for good |
+//! | `X-Amz-…` of the host's own, as of a cache in a bucket | sent, and signed | dropped for good |
 //! | the credential | as the permit says; a signature is over method, URL and body as they are sent | never |
 //! | `Accept-Encoding: identity`, `User-Agent`, `Range`, `If-Range` | the host's own | sent |
 
 use std::{sync::Arc, time::SystemTime};
 
 use fetchhost_credentials::{Keyring, Outgoing, aws_headers, header_for};
-use fetchhost_policy::{CredentialName, Permit, Scheme, headers as rules, printable};
+use fetchhost_policy::{CredentialName, ModuleId, Permit, Scheme, headers as rules, printable};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE},
@@ -28,14 +29,17 @@ use http::{
 use crate::{Echo, TransportError, echo::Sent, resume::Rest};
 
 /// A guest's headers, refused as a whole when one of them is not for guests, or not on a request that
-/// `permit` has signed.
+/// `permit` has signed. What the host itself sets of AWS's own headers is signed along.
 pub(crate) fn vetted(
     headers: &[(String, String)],
     permit: &Permit,
+    module: &ModuleId,
 ) -> Result<HeaderMap, TransportError> {
-    let is_signed = permit
-        .credential()
-        .is_some_and(|spec| matches!(spec.scheme, Scheme::AwsSigV4(_)));
+    let is_hosts = matches!(module, ModuleId::Host(_));
+    let is_signed = !is_hosts
+        && permit
+            .credential()
+            .is_some_and(|spec| matches!(spec.scheme, Scheme::AwsSigV4(_)));
     let mut vetted = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let refused = || TransportError::Header {
@@ -75,6 +79,9 @@ pub(crate) fn for_hop(
     headers
 }
 
+/// What AWS's own headers begin with.
+const OF_AWS: &str = "x-amz-";
+
 /// A credential that is about to be sent.
 pub(crate) struct Attached {
     pub(crate) credential: CredentialName,
@@ -113,11 +120,17 @@ pub(crate) async fn attach_credential(
     };
     let attached = match &spec.scheme {
         Scheme::AwsSigV4(scope) => {
+            let of_aws: Vec<(&str, &str)> = headers
+                .iter()
+                .filter(|(name, _)| name.as_str().starts_with(OF_AWS))
+                .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+                .collect();
             let outgoing = Outgoing {
                 method: permit.method().as_str(),
                 url: permit.url().as_str(),
                 origin: permit.origin(),
                 body,
+                headers: &of_aws,
             };
             aws_headers(scope, &secret, outgoing, SystemTime::now())?
         }

@@ -16,9 +16,6 @@ use crate::failure::{Failure, with_causes};
 use crate::printer::Printer;
 use crate::unattended::denied;
 
-/// The fetcher that messages speak of.
-pub(crate) const NAME: &str = "substituter";
-
 /// The file by which a folder is a binary cache.
 const CACHE_INFO: &str = "nix-cache-info";
 
@@ -44,9 +41,10 @@ pub(crate) fn upstreams(
         known.push(url.clone());
         is_new
     });
-    let needs = UpstreamUrl::needs();
-    let id = ModuleId::Host(HostPart::Substituter);
-    let broker = Arc::new(Broker::new(id, NAME, &needs, config, None)?);
+    let part = HostPart::Substituter;
+    let needs = part.needs();
+    let broker = Broker::new(ModuleId::Host(part), part.name(), &needs, config, None)?;
+    let broker = Arc::new(broker);
     let client = context.client(Arc::new(Keyring::new()));
     let printer = context.printer;
     let upstream = |url: UpstreamUrl| -> Result<Arc<dyn Upstream>, Failure> {

@@ -10,13 +10,13 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use fetchhost_artifact::Verified;
+use fetchhost_cache::write_all_slices;
 use fetchhost_formats::nar::{Event, Piece};
 
 use super::contents;
 use crate::error::{SinkError, failed};
 use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
-use crate::write::write_all_slices;
 
 /// A file's bytes on their way to a device.
 pub(super) struct Device {

@@ -26,6 +26,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fetchhost_artifact::Verified;
+use fetchhost_cache::{temporary_name, without_temporary_name, write_all_slices};
 use fetchhost_formats::nar::{Event, Piece};
 use rustix::fs::Access;
 use tempfile::{NamedTempFile, TempDir};
@@ -33,8 +34,6 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::error::{SinkError, failed};
 use crate::held::Kept;
 use crate::staged::{Committed, SinkKind, Staged, archive_len, check_complete};
-use crate::temporary;
-use crate::write::write_all_slices;
 use device::Device;
 use folder::Folder;
 pub(crate) use lookup::lookup;
@@ -49,7 +48,7 @@ pub(crate) fn open(label: String, path: &Path) -> Result<Box<dyn Staged>, SinkEr
         }),
         occupant => {
             // Only the first piece says what to make here; that something can be made is known now.
-            let probe = temporary::name().tempfile_in(above(path));
+            let probe = temporary_name().tempfile_in(above(path));
             drop(probe.map_err(cannot_create(&label, above(path)))?);
             Ok(Box::new(Out {
                 label,
@@ -98,7 +97,7 @@ fn above(path: &Path) -> &Path {
 /// Says that nothing temporary can be made in `folder`.
 fn cannot_create(label: &str, folder: &Path) -> impl Fn(io::Error) -> SinkError + Copy {
     let failed = failed(label, "create a file in", folder);
-    move |error| failed(temporary::without_name(error))
+    move |error| failed(without_temporary_name(error))
 }
 
 /// What is at a path.
@@ -176,7 +175,7 @@ impl Out {
         match root {
             Event::Directory => {
                 self.refuse_unless(&[Occupant::Nothing, Occupant::Folder])?;
-                let root = temporary::name()
+                let root = temporary_name()
                     .permissions(fs::Permissions::from_mode(0o777))
                     .tempdir_in(above)
                     .map_err(failed)?;
@@ -186,7 +185,7 @@ impl Out {
             Event::Symlink { target } => {
                 self.refuse_unless(&[Occupant::Nothing, Occupant::File])?;
                 let target = std::ffi::OsStr::from_bytes(target);
-                let link = temporary::name()
+                let link = temporary_name()
                     .make_in(above, |path| std::os::unix::fs::symlink(target, path));
                 Ok(Held::Symlink(link.map_err(failed)?))
             }
@@ -200,7 +199,7 @@ impl Out {
                     }
                 );
                 let mode = if executable { 0o777 } else { 0o666 };
-                let file = temporary::name()
+                let file = temporary_name()
                     .permissions(fs::Permissions::from_mode(mode))
                     .tempfile_in(above);
                 Ok(Held::File(file.map_err(failed)?))

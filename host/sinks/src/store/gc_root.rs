@@ -11,13 +11,12 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf, absolute};
 
+use fetchhost_cache::{NewFolders, temporary_name};
 use fetchhost_formats::{STORE_DIR, StorePath};
 use tempfile::NamedTempFile;
 
 use super::daemon::Connection;
 use super::error::StoreError;
-use crate::folders::NewFolders;
-use crate::temporary;
 
 /// A root that waits for what it is a root of, and has all that it needs: dropping it removes that.
 pub(super) struct Root {
@@ -136,7 +135,7 @@ fn folder(path: &Path) -> &Path {
 
 /// A link to `target` in the folder of `path`, under a temporary name.
 fn beside(path: &Path, target: &str) -> Result<NamedTempFile<()>, StoreError> {
-    temporary::name()
+    temporary_name()
         .make_in(folder(path), |link| symlink(target, link))
         .map_err(|source| StoreError::Link {
             path: path.to_owned(),

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use fetchhost_cache::Archive;
 use fetchhost_formats::StorePath;
 
 use super::daemon::Connection;
 use super::error::StoreError;
 use super::gc_root::Root;
 use crate::error::{SinkError, failed};
-use crate::reading::{Archive, packed};
+use crate::reading::packed;
 use crate::staged::Existing;
 
 /// A valid path, and the connection over which Nix was told to keep its garbage collector from it.

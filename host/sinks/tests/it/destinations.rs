@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use fetchhost_cache::{CachePlace, CacheUrl, Writing};
 use fetchhost_formats::Compression;
-use fetchhost_sinks::{Destination, FileCache, StoreUrl};
+use fetchhost_sinks::{Destination, StoreUrl};
 
 fn parsed(text: &str) -> Destination {
     text.parse()
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn cache(text: &str) -> FileCache {
+fn cache(text: &str) -> CacheUrl {
     match parsed(text) {
-        Destination::FileCache(cache) => cache,
+        Destination::Cache(cache) => cache.url().clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -58,13 +59,17 @@ fn out_needs_a_name_that_can_be_created() {
 fn a_cache_has_our_defaults() {
     assert_eq!(
         cache("file:///srv/cache"),
-        FileCache {
-            dir: "/srv/cache".into(),
-            compression: Compression::Zstd,
-            level: None,
-            secret_keys: Vec::new(),
-            priority: 30,
-            want_mass_query: true,
+        CacheUrl {
+            place: CachePlace::Folder("/srv/cache".into()),
+            writing: Writing {
+                compression: Compression::Zstd,
+                level: None,
+                secret_keys: Vec::new(),
+                priority: 30,
+                want_mass_query: true,
+                listing: false,
+                ..Writing::default()
+            },
         }
     );
     assert_eq!(
@@ -79,21 +84,24 @@ fn a_cache_takes_the_parameters_of_nix() {
                &priority=10&want-mass-query=false";
     assert_eq!(
         cache(url),
-        FileCache {
-            dir: "/srv/a b+c".into(),
-            compression: Compression::Xz,
-            level: Some(9),
-            secret_keys: ["/k,1", "/k2", "/k3"].map(PathBuf::from).to_vec(),
-            priority: 10,
-            want_mass_query: false,
+        CacheUrl {
+            place: CachePlace::Folder("/srv/a b+c".into()),
+            writing: Writing {
+                compression: Compression::Xz,
+                level: Some(9),
+                secret_keys: ["/k,1", "/k2", "/k3"].map(PathBuf::from).to_vec(),
+                priority: 10,
+                want_mass_query: false,
+                ..Writing::default()
+            },
         }
     );
     assert_eq!(
-        cache("file:///c?compression=none").compression,
+        cache("file:///c?compression=none").writing.compression,
         Compression::None
     );
-    assert_eq!(cache("file:///c?compression-level=-1").level, None);
-    assert_eq!(cache("file:///c?").dir, Path::new("/c"));
+    assert_eq!(cache("file:///c?compression-level=-1").writing.level, None);
+    assert_eq!(cache("file:///c?").place, CachePlace::Folder("/c".into()));
 }
 
 #[test]
@@ -102,7 +110,7 @@ fn an_unknown_parameter_is_refused_by_name_with_the_known_ones() {
     assert_eq!(error, "unknown parameter `compresion` of a `file://` cache");
     assert_eq!(
         hint,
-        "the parameters are `compression`, `compression-level`, `secret-key`, `secret-keys`, `priority`, `want-mass-query`"
+        "the parameters are `compression`, `compression-level`, `parallel-compression`, `secret-key`, `secret-keys`, `priority`, `want-mass-query`, `write-nar-listing`"
     );
 }
 
@@ -155,7 +163,7 @@ fn values_that_a_parameter_cannot_have_are_refused() {
         ),
         (
             "secret-key=a%00b",
-            "the parameter `secret-key` is the path of a file, not `a%00b`",
+            "the parameter `secret-key` is the path of a file, not `a\\u{0}b`",
         ),
         (
             "priority=1&priority=2",
@@ -193,16 +201,21 @@ fn a_cache_is_an_absolute_path_on_this_machine() {
 
 #[test]
 fn other_kinds_are_refused_with_what_this_version_offers() {
-    for later in ["s3://bucket", "s3://bucket?region=eu"] {
-        let (error, hint) = refused(later);
-        assert_eq!(
-            error,
-            format!("the destination `{later}` is not available in this version")
-        );
-        assert!(
-            hint.contains("out:PATH") && hint.contains("file:///DIR"),
-            "{hint}"
-        );
+    for bucket in ["s3://bucket", "s3://bucket?region=eu"] {
+        let (error, _) = refused(bucket);
+        assert_eq!(error, "a bucket needs a network to be reached by");
+    }
+    for (bad, says) in [
+        ("s3://", "`s3://BUCKET"),
+        (
+            "s3://bucket?regon=eu",
+            "unknown parameter `regon` of a `s3://` cache",
+        ),
+        ("s3://bucket?region=EU", "the parameter `region`"),
+        ("s3://bucket?compression=br", "the parameter `compression`"),
+    ] {
+        let (error, _) = refused(bad);
+        assert!(error.contains(says), "{bad}: {error}");
     }
     for unknown in ["", "storage", "http://x", "FILE:///c", "result"] {
         let (error, hint) = refused(unknown);

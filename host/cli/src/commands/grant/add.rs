@@ -6,8 +6,8 @@ use std::sync::Arc;
 use fetchhost_engine::Module;
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{
-    CERTIFICATE_SLOT, Config, CredentialName, Grant, HostPart, Method, ModuleId, Provenance,
-    SlotName, UpstreamUrl, nearest,
+    CERTIFICATE_SLOT, Config, CredentialName, Grant, Method, ModuleId, Provenance, SlotName,
+    nearest,
 };
 
 use super::{details, module, values};
@@ -32,7 +32,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         (None, ModuleId::Builtin(name)) => {
             Some(fetchers(catalog::builtin(&context.engine()?, name).await?))
         }
-        (None, ModuleId::Host(HostPart::Substituter)) => Some(vec![UpstreamUrl::needs()]),
+        (None, ModuleId::Host(part)) => Some(vec![part.needs()]),
         (None, ModuleId::Digest(_)) => None,
     };
     if let Some(fetchers) = known {

@@ -1,12 +1,11 @@
 //! `nix-fetchhost grant explain`
 
-use fetchhost_policy::{Broker, Consent, HostPart, ModuleId, Origin, UpstreamUrl};
+use fetchhost_policy::{Broker, Consent, ModuleId, Origin};
 
 use crate::catalog;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 use crate::fetching;
-use crate::serving::NAME;
 
 /// Explains what a fetcher, or each of a built-in module's, may ask of an origin, and why.
 pub(crate) async fn explain(
@@ -21,11 +20,10 @@ pub(crate) async fn explain(
         .map_err(|error: fetchhost_policy::OriginError| {
             Failure::usage(format!("`{origin}`: {}", with_causes(&error)))
         })?;
-    let substituter = ModuleId::Host(HostPart::Substituter);
-    if fetcher == substituter.to_string() {
-        // The gateway's own requests: nothing that is typed grants them.
+    if let Ok(module @ ModuleId::Host(part)) = fetcher.parse() {
+        // Requests of the host itself. What typing the URL of a bucket would add is not asked for here.
         let config = &context.settings.config;
-        let broker = Broker::new(substituter, NAME, &UpstreamUrl::needs(), config, None)?;
+        let broker = Broker::new(module, part.name(), &part.needs(), config, None)?;
         let explained = broker.explain(&origin).to_string();
         return context.printer.result(explained.trim_end());
     }

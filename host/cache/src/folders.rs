@@ -12,14 +12,14 @@ static CREATED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// The use of a folder that may not have existed before. Dropping it removes the folder, and what
 /// this process created above it, as far as that is empty: a run that failed leaves not even an
 /// empty cache.
-pub(crate) struct NewFolders(PathBuf);
+pub struct NewFolders(PathBuf);
 
 impl NewFolders {
     /// Creates `folder` and what is missing above it.
     ///
     /// # Errors
     /// As [`fs::create_dir_all`].
-    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
+    pub fn create(folder: &Path) -> io::Result<Self> {
         let mut created = CREATED.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = parents(folder).take_while(|folder| !folder.exists());
         created.extend(missing.map(Path::to_path_buf));

@@ -10,7 +10,7 @@ const PREFIX: &str = ".nix-fetchhost-";
 const SUFFIX: &str = ".tmp";
 
 /// A builder for temporary files and folders, which are removed when dropped.
-pub(crate) fn name() -> tempfile::Builder<'static, 'static> {
+pub fn name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     builder
@@ -18,7 +18,7 @@ pub(crate) fn name() -> tempfile::Builder<'static, 'static> {
 
 /// Why something temporary cannot be made, without the name that it would have had: nobody chose
 /// that, and nothing is there to look at.
-pub(crate) fn without_name(error: io::Error) -> io::Error {
+pub fn without_name(error: io::Error) -> io::Error {
     // The library keeps the system's error as text alone.
     match error.to_string().split_once(" at path ") {
         Some((reason, _)) => io::Error::new(error.kind(), reason.to_owned()),

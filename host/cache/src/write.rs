@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Write};
 const AT_ONCE: usize = 512;
 
 /// Writes all of `slices`, in order.
-pub(crate) fn write_all_slices<'a>(
+pub fn write_all_slices<'a>(
     out: &mut (impl Write + ?Sized),
     slices: impl IntoIterator<Item = &'a [u8]>,
 ) -> io::Result<()> {

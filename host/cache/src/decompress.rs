@@ -1,0 +1,91 @@
+//! From the file that is kept to its NAR.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use fetchhost_formats::Compression;
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+
+/// Bytes that wait for whoever decodes the archive.
+const BUFFER: usize = 128 * 1024;
+
+/// What a decompressor may need, in bytes: as much as for what is fetched.
+const WINDOW: u64 = 128 * 1024 * 1024;
+
+/// The bytes of an archive. Reading blocks.
+pub type Archive = Box<dyn BufRead + Send>;
+
+/// Undoes the compression of a cache's NAR, which is `size` bytes long without it; `None` for those that
+/// only Nix undoes. What is longer than that ends one byte later: enough to notice it.
+///
+/// # Errors
+/// When the decompressor cannot be had.
+pub fn decompressed(
+    file: impl Read + Send + 'static,
+    compression: Compression,
+    size: u64,
+) -> io::Result<Option<Archive>> {
+    let size = size.saturating_add(1);
+    let file = BufReader::with_capacity(BUFFER, file);
+    Ok(Some(match compression {
+        Compression::None => Box::new(file.take(size)),
+        Compression::Xz => {
+            let stream = Stream::new_stream_decoder(WINDOW, CONCATENATED)?;
+            buffered(XzDecoder::new_stream(file, stream).take(size))
+        }
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(file)?;
+            decoder.window_log_max(WINDOW.ilog2())?;
+            buffered(decoder.take(size))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn buffered(reader: impl Read + Send + 'static) -> Archive {
+    Box::new(BufReader::with_capacity(BUFFER, reader))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> io::Cursor<Vec<u8>> {
+        io::Cursor::new(bytes.to_vec())
+    }
+
+    #[test]
+    fn a_bomb_ends_one_byte_after_the_length_that_the_record_names() {
+        let zeros = vec![0; 1 << 20];
+        let mut xz = Vec::new();
+        let mut encoder = liblzma::read::XzEncoder::new(zeros.as_slice(), 1);
+        encoder.read_to_end(&mut xz).unwrap();
+        let zstd = zstd::encode_all(zeros.as_slice(), 1).unwrap();
+        for (compression, packed) in [
+            (Compression::None, &zeros),
+            (Compression::Xz, &xz),
+            (Compression::Zstd, &zstd),
+        ] {
+            let mut archive = decompressed(file(packed), compression, 100)
+                .unwrap()
+                .unwrap();
+            let mut read = Vec::new();
+            archive.read_to_end(&mut read).unwrap();
+            assert_eq!(read, zeros[..101]);
+        }
+    }
+
+    #[test]
+    fn a_window_beyond_the_limit_is_refused() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(28).unwrap();
+        encoder.write_all(&[0; 1000]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut archive = decompressed(file(&packed), Compression::Zstd, 1000)
+            .unwrap()
+            .unwrap();
+        assert!(archive.read_to_end(&mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! A folder as a place for a cache.
+//!
+//! Files get their final names by rename or link, whole and synced. Publishers need no lock for that: a NAR is
+//! named by its contents, and of two records for one path the first one stays. Who changes a record holds a
+//! lock on the folder meanwhile.
+
+mod publish;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use fetchhost_formats::{HashAlgorithm, Hasher};
+use rustix::fs::FlockOperation;
+use tempfile::TempPath;
+
+use crate::error::{CacheError, failed};
+use crate::folders::NewFolders;
+use crate::objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
+use crate::temporary;
+use crate::url::{CachePlace, CacheUrl};
+
+use publish::Synced;
+
+/// How deep a cache's folders may lie in each other.
+const MAX_DEPTH: usize = 16;
+
+/// A folder.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    label: String,
+    synced: Synced,
+}
+
+impl Folder {
+    /// The folder `dir`, in which each file is synced for itself.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self::with(dir, Synced::Each)
+    }
+
+    /// The folder `dir` for many files, which are synced together by [`Objects::settle`].
+    #[must_use]
+    pub fn for_many(dir: PathBuf) -> Self {
+        Self::with(dir, Synced::Together)
+    }
+
+    fn with(dir: PathBuf, synced: Synced) -> Self {
+        let url = CacheUrl::folder(dir.clone());
+        debug_assert!(matches!(url.place, CachePlace::Folder(_)));
+        Self {
+            dir,
+            label: url.label(),
+            synced,
+        }
+    }
+
+    /// Where `key` is.
+    #[must_use]
+    pub fn path(&self, key: &Key) -> PathBuf {
+        self.dir.join(key.as_str())
+    }
+
+    /// Writes to a temporary file beside `path`, ready for that name.
+    fn prepare(&self, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, CacheError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed(&self.label, "create", folder))?;
+        }
+        publish::prepare(path, bytes, self.synced).map_err(failed(&self.label, "create", path))
+    }
+
+    /// Keeps others from changing records until this is dropped.
+    fn lock(&self) -> Result<File, CacheError> {
+        let failed = failed(&self.label, "lock", &self.dir);
+        let folder = File::open(&self.dir).map_err(failed)?;
+        loop {
+            match rustix::fs::flock(&folder, FlockOperation::LockExclusive) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed(error.into())),
+                Ok(()) => return Ok(folder),
+            }
+        }
+    }
+
+    fn read(&self, key: &Key, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
+        let path = self.path(key);
+        let read = || -> io::Result<Option<Vec<u8>>> {
+            let Some(file) = found(File::open(&path))? else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+            Ok((bytes.len() as u64 <= limit).then_some(bytes))
+        };
+        read().map_err(failed(&self.label, "read", &path))
+    }
+
+    fn walk(
+        &self,
+        folder: &Path,
+        depth: usize,
+        each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        let failed = failed(&self.label, "list", folder);
+        let Some(entries) = found(fs::read_dir(folder)).map_err(failed)? else {
+            return Ok(());
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            // Whoever looks at the folder meanwhile may take files away.
+            let Some(found) = found(entry.metadata()).map_err(failed)? else {
+                continue;
+            };
+            if found.is_dir() {
+                if depth < MAX_DEPTH {
+                    self.walk(&path, depth + 1, each)?;
+                }
+                continue;
+            }
+            let name = path.strip_prefix(&self.dir).unwrap_or(&path);
+            each(Listed {
+                name: name.to_string_lossy().into_owned(),
+                size: found.len(),
+                modified: found.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Objects for Folder {
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn place_of(&self, key: &Key) -> String {
+        self.path(key).to_string_lossy().into_owned()
+    }
+
+    fn get(&self, key: &Key, limit: u64) -> Result<Option<Object>, CacheError> {
+        Ok(self.read(key, limit)?.map(|bytes| Object {
+            version: Some(version(&bytes)),
+            bytes,
+        }))
+    }
+
+    fn size(&self, key: &Key) -> Result<Option<u64>, CacheError> {
+        let path = self.path(key);
+        let found = found(fs::metadata(&path)).map_err(failed(&self.label, "look at", &path))?;
+        Ok(found.filter(fs::Metadata::is_file).map(|found| found.len()))
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<Box<dyn Read + Send>>, CacheError> {
+        let path = self.path(key);
+        let file = found(File::open(&path)).map_err(failed(&self.label, "read", &path))?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn Read + Send>))
+    }
+
+    fn create(&self, key: &Key, _: Kind, bytes: &[u8]) -> Result<bool, CacheError> {
+        let path = self.path(key);
+        let file = self.prepare(&path, bytes)?;
+        publish::create(file, &path, self.synced).map_err(failed(&self.label, "create", &path))
+    }
+
+    fn put(&self, key: &Key, _: Kind, bytes: &[u8]) -> Result<(), CacheError> {
+        let path = self.path(key);
+        let file = self.prepare(&path, bytes)?;
+        publish::overwrite(file, &path, self.synced).map_err(failed(&self.label, "create", &path))
+    }
+
+    fn replace(
+        &self,
+        key: &Key,
+        kind: Kind,
+        bytes: &[u8],
+        of: &Version,
+    ) -> Result<bool, CacheError> {
+        let _lock = self.lock()?;
+        let there = self.read(key, u64::MAX - 1)?;
+        if there.as_deref().map(version).as_ref() != Some(of) {
+            return Ok(false);
+        }
+        self.put(key, kind, bytes).map(|()| true)
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), CacheError> {
+        let path = self.path(key);
+        found(fs::remove_file(&path))
+            .map(drop)
+            .map_err(failed(&self.label, "remove", &path))
+    }
+
+    fn list(
+        &self,
+        each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        self.walk(&self.dir, 0, each)
+    }
+
+    fn upload(&self, _: Kind, _: &str) -> Result<Box<dyn Upload>, CacheError> {
+        let folder = self.dir.join("nar");
+        let folders =
+            NewFolders::create(&folder).map_err(failed(&self.label, "create", &folder))?;
+        let (file, temporary) = temporary::name()
+            .tempfile_in(&folder)
+            .map_err(temporary::without_name)
+            .map_err(failed(&self.label, "create a file in", &folder))?
+            .into_parts();
+        Ok(Box::new(FileUpload {
+            file,
+            temporary,
+            _folders: folders,
+            dir: self.dir.clone(),
+            label: self.label.clone(),
+            synced: self.synced,
+        }))
+    }
+
+    fn settle(&self) -> Result<(), CacheError> {
+        if matches!(self.synced, Synced::Each) {
+            return Ok(());
+        }
+        let failed = failed(&self.label, "write out", &self.dir);
+        let Some(folder) = found(File::open(&self.dir)).map_err(failed)? else {
+            return Ok(());
+        };
+        rustix::fs::syncfs(&folder).map_err(|error| failed(error.into()))
+    }
+}
+
+/// A file without a final name.
+struct FileUpload {
+    file: File,
+    temporary: TempPath,
+    /// After `temporary`, so that the folder is empty when it goes.
+    _folders: NewFolders,
+    dir: PathBuf,
+    label: String,
+    synced: Synced,
+}
+
+impl Write for FileUpload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.file.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Upload for FileUpload {
+    fn failure(&mut self, error: io::Error) -> CacheError {
+        failed(&self.label, "write", &self.temporary)(error)
+    }
+
+    fn finish(self: Box<Self>, wanted: &Key) -> Result<Key, CacheError> {
+        let path = self.dir.join(wanted.as_str());
+        publish::replace(&self.file, self.temporary, &path, self.synced).map_err(failed(
+            &self.label,
+            "create",
+            &path,
+        ))?;
+        Ok(wanted.clone())
+    }
+}
+
+/// What is not there is no error.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file's state is its contents.
+fn version(bytes: &[u8]) -> Version {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    hasher.update(bytes);
+    Version(hasher.finish().hex())
+}
