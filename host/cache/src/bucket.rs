@@ -227,7 +227,11 @@ impl Objects for Bucket {
         let mut body = self.reader(answer).take(limit.saturating_add(1));
         let read = body.read_to_end(&mut bytes);
         read.map_err(|error| self.0.unread(key, error))?;
-        Ok((bytes.len() as u64 <= limit).then_some(Object { bytes, version }))
+        let is_all = bytes.len() as u64 <= limit;
+        Ok(Some(Object {
+            bytes,
+            version: version.filter(|_| is_all),
+        }))
     }
 
     fn size(&self, key: &Key) -> Result<Option<u64>, CacheError> {

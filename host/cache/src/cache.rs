@@ -331,6 +331,9 @@ impl fmt::Debug for Cache {
 
 /// The record of `path` in an object, if that is one.
 fn parsed(object: Object, path: &StorePath) -> Option<Recorded> {
+    if object.bytes.len() as u64 > MAX_RECORD {
+        return None;
+    }
     let text = String::from_utf8(object.bytes).ok()?;
     let record = NarInfo::parse(&text).ok()?;
     (record.store_path == *path).then_some(Recorded {

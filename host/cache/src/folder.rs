@@ -92,7 +92,7 @@ impl Folder {
             };
             let mut bytes = Vec::new();
             file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-            Ok((bytes.len() as u64 <= limit).then_some(bytes))
+            Ok(Some(bytes))
         };
         read().map_err(failed(&self.label, "read", &path))
     }
@@ -142,7 +142,7 @@ impl Objects for Folder {
 
     fn get(&self, key: &Key, limit: u64) -> Result<Option<Object>, CacheError> {
         Ok(self.read(key, limit)?.map(|bytes| Object {
-            version: Some(version(&bytes)),
+            version: (bytes.len() as u64 <= limit).then(|| version(&bytes)),
             bytes,
         }))
     }
@@ -179,7 +179,7 @@ impl Objects for Folder {
         of: &Version,
     ) -> Result<bool, CacheError> {
         let _lock = self.lock()?;
-        let there = self.read(key, u64::MAX - 1)?;
+        let there = self.read(key, u64::MAX)?;
         if there.as_deref().map(version).as_ref() != Some(of) {
             return Ok(false);
         }

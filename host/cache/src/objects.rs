@@ -118,7 +118,7 @@ pub struct Version(pub(crate) String);
 /// A small object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// All of it.
+    /// All of it, or as much as was asked for and one byte more.
     pub bytes: Vec<u8>,
     /// Its state; none where the place tells none.
     pub version: Option<Version>,
@@ -145,7 +145,8 @@ pub trait Objects: fmt::Debug + Send + Sync {
     /// Where `key` is, for people and other programs: a file's path, or a URL.
     fn place_of(&self, key: &Key) -> String;
 
-    /// All of a small object; none when there is none, or none of at most `limit` bytes.
+    /// A small object; none when there is none. Of what is longer than `limit` bytes it gives one more, and no
+    /// state.
     ///
     /// # Errors
     /// When the place cannot be read.
