@@ -318,6 +318,11 @@ impl Objects for Bucket {
         Ok(Box::new(BucketUpload::new(self.clone(), kind, suffix)))
     }
 
+    fn conditional_writes(&self) -> Option<[bool; 2]> {
+        let Conditions { create, update } = self.conditions();
+        Some([create, update])
+    }
+
     fn settle(&self) -> Result<(), CacheError> {
         Ok(())
     }

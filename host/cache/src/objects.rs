@@ -210,6 +210,12 @@ pub trait Objects: fmt::Debug + Send + Sync {
     /// When the place cannot be written to.
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError>;
 
+    /// Whether the place honours conditions of writing: to create only, and to change only a certain state;
+    /// none where that is no question.
+    fn conditional_writes(&self) -> Option<[bool; 2]> {
+        None
+    }
+
     /// Sees to it that what was written so far outlasts a crash of the machine.
     ///
     /// # Errors

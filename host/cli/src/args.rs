@@ -1,5 +1,7 @@
 //! What can be typed. Meaning is given to it in `commands`.
 
+pub(crate) mod cache;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// Make keys that sign what goes into a binary cache, in Nix's format
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look after a binary cache, on disk or in a bucket
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
     Demo(DemoArgs),
     /// List the latest runs, or show one by its ticket

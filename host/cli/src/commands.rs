@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod approve;
+pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod credential;

@@ -21,6 +21,16 @@ const AUTHORITIES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
 // `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, in small and in capital letters, and
 // `REQUEST_METHOD` are asked for by `Proxies::from_environment`.
 
+/// Where AWS's own tools look for access keys: variables that hold them, or name a place of them.
+const AWS_KEYS: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+/// The file in the home where they look then.
+const AWS_FILE: &str = ".aws/credentials";
+
 /// The folder name below the XDG folders.
 const FOLDER: &str = "nix-fetchhost";
 /// The administrator's configuration.
@@ -39,6 +49,8 @@ pub(crate) struct Environment {
     pub(crate) state: Option<PathBuf>,
     /// The certificate authorities to trust besides the platform's.
     pub(crate) authorities: Vec<AuthorityFile>,
+    /// Whether there are access keys where AWS's own tools look for them.
+    pub(crate) has_aws_keys: bool,
     /// The proxies, where the configuration says nothing of them.
     pub(crate) proxies: Proxies,
     /// Where temporary files go: `$TMPDIR`, or `/tmp`.
@@ -75,10 +87,21 @@ impl Environment {
                     Some(AuthorityFile { path, named_by })
                 })
                 .collect(),
+            has_aws_keys: has_aws_keys(&lookup),
             proxies: Proxies::from_environment(&lookup),
             tmp,
         }
     }
+}
+
+/// Whether there are access keys where AWS's own tools look for them.
+fn has_aws_keys(lookup: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_set = |name: &&str| lookup(name).is_some_and(|value| !value.is_empty());
+    let has_file = || {
+        let home = lookup(HOME).map(PathBuf::from);
+        home.is_some_and(|home| home.join(AWS_FILE).exists())
+    };
+    AWS_KEYS.iter().any(is_set) || has_file()
 }
 
 #[cfg(test)]

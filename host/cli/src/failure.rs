@@ -60,6 +60,15 @@ impl Failure {
         }
     }
 
+    /// Stopped by a signal while a cache was worked on.
+    pub(crate) fn stopped_at_work(stop: Stop) -> Self {
+        Self {
+            message: format!("stopped by {}", stop.name),
+            hint: Some("run the same command again: what is done is left alone".to_owned()),
+            ..Self::stopped(stop)
+        }
+    }
+
     /// Stopped by a second signal while destinations made the output visible.
     pub(crate) fn stopped_while_committing(stop: Stop) -> Self {
         Self {

@@ -21,6 +21,7 @@ use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
 use crate::args::{FetchArgs, OutputArgs};
+use crate::caches;
 use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
@@ -163,7 +164,7 @@ impl Fetching {
         } = request;
         let description = selected.description()?;
         let (mode, name) = mode_and_name(description, &params, output, "--")?;
-        let destinations = destinations(&wanted)?;
+        let destinations = destinations(context, session, &wanted)?;
         let effective = effective_origin(&selected, &params)?;
         let config = &context.settings.config;
         let broker = Broker::new(
@@ -277,6 +278,7 @@ impl Fetching {
         } = self;
         let running = fetchhost_pipeline::run(job);
         let ended = until_stopped(running, limit, &session.progress).await;
+        caches::given_up().await;
         session.end();
         let outcome = ended?;
         let report = ResultReport::new(
@@ -349,10 +351,20 @@ pub(crate) fn declared_hash(context: &Context, text: &str) -> Result<Hash, Failu
     Ok(hash)
 }
 
-fn destinations(wanted: &Wanted<'_>) -> Result<Vec<Destination>, Failure> {
+fn destinations(
+    context: &Context,
+    session: &Session,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Destination>, Failure> {
     let default = wanted.default.filter(|_| wanted.to.is_empty());
     let texts = wanted.to.iter().map(String::as_str).chain(default);
     let parsed = texts.map(|text| {
+        if text.starts_with("s3:") {
+            // What goes to a bucket is no part of the fetch's own record.
+            let client = session.client.with_own_journal();
+            let cache = caches::open(context, &client, caches::parse(text)?, false)?;
+            return Ok(Destination::Cache(cache));
+        }
         text.parse()
             .map_err(|error: DestinationError| with_hint(&error, error.hint()))
     });

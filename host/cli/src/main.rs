@@ -7,6 +7,7 @@
 mod activation;
 mod args;
 mod batch;
+mod caches;
 mod catalog;
 mod commands;
 mod context;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
+use crate::args::cache::CacheCommand;
 use crate::args::{
     Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, KeyCommand,
     LogFormat, PrefetchArgs, RunArgs,
@@ -217,6 +219,7 @@ async fn dispatch(
             commands::key::generate(context, name, file)
         }
         Command::Key(KeyCommand::Public { file }) => commands::key::public(context, file),
+        Command::Cache(command) => commands::cache::cache(context, command).await,
         Command::Lock(args) => commands::lock::lock(context, args).await,
         Command::Approve(args) => commands::approve::approve(context, args).await,
         Command::Log { ticket } => commands::log::log(context, ticket.as_deref()),
@@ -242,6 +245,7 @@ fn printer(cli: &Cli) -> Printer {
         Command::Run(args) => args.fetch.json,
         Command::Prefetch(args) => args.fetch.json,
         Command::Realise(args) => args.json,
+        Command::Cache(CacheCommand::Info { json, .. }) => *json,
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }

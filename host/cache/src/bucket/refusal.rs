@@ -201,6 +201,15 @@ impl BucketError {
         })
     }
 
+    /// What kind of failure of the network it is, if it is one.
+    #[must_use]
+    pub fn category(&self) -> Option<Category> {
+        match self {
+            Self::Transport(error) => Some(error.category()),
+            Self::Refused { .. } | Self::Broken { .. } => None,
+        }
+    }
+
     /// Whether the remedy is in what the user wrote.
     #[must_use]
     pub fn is_configuration(&self) -> bool {

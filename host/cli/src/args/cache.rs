@@ -1,0 +1,38 @@
+//! What can be typed after `cache`.
+
+use clap::{Args, Subcommand};
+
+/// What follows every one of these commands' help.
+const URL_HELP: &str = "\
+URL is file:///DIR or s3://BUCKET, with Nix's own parameters, such as
+?compression=xz&secret-key=FILE, or ?endpoint=https://HOST&region=REGION for a bucket.
+The access keys of a bucket are those of the environment, or of &profile=NAME.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Make an empty cache: write what it says about itself
+    #[command(after_help = URL_HELP)]
+    Init {
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Say what a cache is, and what its server can do
+    #[command(after_help = URL_HELP)]
+    Info {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The cache that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// The cache
+    pub(crate) url: String,
+    /// Nobody else writes to the cache meanwhile; needed where a bucket's server ignores conditions of writing
+    #[arg(long)]
+    pub(crate) single_writer: bool,
+}

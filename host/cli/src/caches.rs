@@ -1,0 +1,146 @@
+//! Binary caches that commands name: opened, and worked on away from the thread that sends requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fetchhost_cache::{
+    Bucket, Cache, CacheError, CachePlace, CacheUrl, CacheUrlError, uploads_ended,
+};
+use fetchhost_credentials::{Keyring, ask_hidden};
+use fetchhost_policy::{Broker, BucketUrl, Method};
+use fetchhost_transport::{Category, Client};
+
+use crate::args::cache::CacheArgs;
+use crate::context::Context;
+use crate::exit::ExitStatus;
+use crate::failure::{Failure, with_causes};
+use crate::signals::Stops;
+use crate::unattended::denied;
+
+/// How long a server may take to forget what was sent of an upload that is given up.
+const GIVING_UP: Duration = Duration::from_secs(10);
+
+/// Opens the cache of a `cache` command, for much writing.
+pub(crate) fn of_command(context: &Context, args: &CacheArgs) -> Result<Cache, Failure> {
+    let keyring = Keyring::new().asking(ask_hidden);
+    let client = context.client(Arc::new(keyring));
+    let mut url = parse(&args.url)?;
+    url.writing.single_writer |= args.single_writer;
+    open(context, &client, url, true)
+}
+
+/// The URL of a cache.
+pub(crate) fn parse(text: &str) -> Result<CacheUrl, Failure> {
+    text.parse().map_err(|error: CacheUrlError| {
+        let mut failure = Failure::usage(with_causes(&error));
+        failure.hint = error.hint();
+        failure
+    })
+}
+
+/// Opens a cache that the user typed. `many`: what is written to a folder is synced later, all at once.
+pub(crate) fn open(
+    context: &Context,
+    client: &Client,
+    url: CacheUrl,
+    many: bool,
+) -> Result<Cache, Failure> {
+    let bucket = match &url.place {
+        CachePlace::Folder(_) => None,
+        CachePlace::Bucket(bucket) => Some(bucket.clone()),
+    };
+    match bucket {
+        Some(place) => {
+            let bucket = reach(context, client, &place, &url)?;
+            Ok(Cache::new(url, Arc::new(bucket)))
+        }
+        // What is no bucket is a folder.
+        None => Cache::on_disk(url, many).ok_or_else(|| Failure::usage("the cache is nowhere")),
+    }
+}
+
+fn reach(
+    context: &Context,
+    client: &Client,
+    place: &BucketUrl,
+    url: &CacheUrl,
+) -> Result<Bucket, Failure> {
+    let config = &context.settings.config;
+    // Without any access keys a public bucket can be read.
+    let is_signed = place.profile.is_some() || context.environment.has_aws_keys;
+    let (broker, slot) = Broker::for_bucket(place, config, true, is_signed)?;
+    // What no request may do is found before anything is asked.
+    broker
+        .authorize(Method::Put, &place.url, slot.as_ref(), true)
+        .map_err(|denial| denied(&denial))?;
+    let bucket = Bucket::new(place, &url.writing, client.clone(), Arc::new(broker), slot);
+    Ok(bucket?)
+}
+
+/// Waits until servers have forgotten what was sent of uploads that were given up.
+pub(crate) async fn given_up() {
+    uploads_ended(GIVING_UP).await;
+}
+
+/// Whether work is to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// Whether a signal came: nothing more is to be begun.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Does what blocks on a thread of its own. A signal lets it end what it has begun; a second one does not.
+pub(crate) async fn work<T: Send + 'static>(
+    job: impl FnOnce(&Stopping) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let mut stops = Stops::listen();
+    let stopping = Stopping::default();
+    let asked = stopping.clone();
+    let mut running = tokio::task::spawn_blocking(move || job(&asked));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        stop = stops.next() => {
+            stopping.0.store(true, Ordering::Relaxed);
+            tokio::select! {
+                ended = running => match ended {
+                    Ok(Ok(_)) => Ok(Err(Failure::stopped_at_work(stop))),
+                    ended => ended,
+                },
+                stop = stops.next() => return Err(Failure::stopped_at_work(stop)),
+            }
+        }
+    };
+    given_up().await;
+    match ended {
+        Ok(ended) => ended,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Failure::usage("the work was given up")),
+        },
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        let category = match &error {
+            CacheError::Bucket { source, .. } => source.category(),
+            _ => None,
+        };
+        let (status, kind) = match category {
+            Some(Category::Denied) => (ExitStatus::Denied, "denied"),
+            _ if error.is_configuration() => (ExitStatus::Usage, "usage"),
+            _ => (ExitStatus::Sink, "sink"),
+        };
+        Self {
+            status,
+            kind,
+            hint: error.hint(),
+            ..Self::usage(with_causes(&error))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `nix-fetchhost cache info`
+
+use std::fmt;
+
+use fetchhost_cache::{CachePlace, Key};
+use fetchhost_policy::printable;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use crate::args::cache::CacheArgs;
+use crate::caches;
+use crate::context::Context;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+
+/// The longest `nix-cache-info`, in bytes.
+const MAX_INFO: u64 = 64 * 1024;
+
+/// What a cache is.
+#[derive(Debug, Serialize)]
+struct CacheReport {
+    /// Its URL without parameters.
+    cache: String,
+    /// Where requests go, for a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    /// What it says about itself, line by line.
+    info: Vec<String>,
+    /// Its records.
+    paths: u64,
+    /// Its NARs.
+    nars: u64,
+    /// What all of it takes, in bytes.
+    bytes: u64,
+    /// Whether the server honours conditions of writing: to create only, and to change only one state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditional_writes: Option<[bool; 2]>,
+}
+
+/// Says what a cache is, what is in it, and what its server can do.
+pub(crate) async fn info(context: &Context, args: &CacheArgs, json: bool) -> Result<(), Failure> {
+    let cache = caches::of_command(context, args)?;
+    let report = caches::work(move |_| {
+        let label = cache.label();
+        let Some(said) = cache.objects().get(&Key::info(), MAX_INFO)? else {
+            return Err(Failure {
+                status: ExitStatus::Sink,
+                kind: "sink",
+                ..Failure::usage(format!(
+                    "`{label}` is no binary cache: it has no `{}`",
+                    Key::info()
+                ))
+            }
+            .with_hint(format!("`nix-fetchhost cache init {label}` makes it one")));
+        };
+        let (mut paths, mut nars, mut bytes) = (0, 0, 0);
+        cache.objects().list(&mut |listed| {
+            bytes += listed.size;
+            paths += u64::from(listed.name.ends_with(".narinfo"));
+            nars += u64::from(listed.name.starts_with("nar/"));
+            Ok(())
+        })?;
+        Ok(CacheReport {
+            server: match &cache.url().place {
+                CachePlace::Folder(_) => None,
+                CachePlace::Bucket(bucket) => Some(bucket.url.to_string()),
+            },
+            cache: label,
+            info: String::from_utf8_lossy(&said.bytes)
+                .lines()
+                .map(|line| printable(line).into_owned())
+                .collect(),
+            paths,
+            nars,
+            bytes,
+            conditional_writes: cache.objects().conditional_writes(),
+        })
+    })
+    .await?;
+    if json {
+        return context.printer.json(&report);
+    }
+    context.printer.result(report.to_string().trim_end())
+}
+
+impl fmt::Display for CacheReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.cache)?;
+        if let Some(server) = &self.server {
+            writeln!(out, "  server: {server}")?;
+        }
+        for line in &self.info {
+            writeln!(out, "  {line}")?;
+        }
+        let Self { paths, nars, .. } = self;
+        writeln!(
+            out,
+            "  {paths} paths, {nars} NARs, {} in all",
+            HumanBytes(self.bytes)
+        )?;
+        match self.conditional_writes {
+            None => Ok(()),
+            Some([true, true]) => writeln!(out, "  several may write at once"),
+            Some([true, false]) => writeln!(
+                out,
+                "  several may publish at once; only one may sign what is there (`--single-writer`)"
+            ),
+            Some([false, _]) => writeln!(
+                out,
+                "  the server ignores conditions of writing: only one may sign what is there (`--single-writer`)"
+            ),
+        }
+    }
+}
