@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::error::{SinkError, failed};
+use crate::error::SinkError;
 use crate::file_cache;
-use crate::reading::{Archive, packed};
+use crate::packing::Packing;
+use crate::reading::Archive;
 use crate::staged::{Existing, SinkKind};
 use crate::store::{Connection, Protected};
 
@@ -45,10 +46,7 @@ impl Held {
     pub fn read(&mut self) -> Result<Option<Archive>, SinkError> {
         match &mut self.protected {
             None if self.existing.kind == SinkKind::Out => {
-                let (label, path) = (&self.existing.label, &self.existing.nar);
-                packed(path.clone())
-                    .map(Some)
-                    .map_err(failed(label, "read", path))
+                Ok(Some(Box::new(Packing::of(self.existing.nar.clone()))))
             }
             None => file_cache::open(&self.existing),
             Some(protected) => protected.read(&self.existing).map(Some),

@@ -24,6 +24,7 @@ mod file_cache;
 mod folders;
 mod held;
 mod out;
+mod packing;
 mod reading;
 mod staged;
 mod store;
@@ -38,5 +39,6 @@ pub use held::{Held, Kept};
 pub use reading::Archive;
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
 pub use store::{
-    Place, Reached, Spare, Step, Store, StoreError, StoreSession, StoreUrl, StoreUrlError,
+    Place, Reached, Spare, Step, Store, StoreEntry, StoreError, StoreReader, StoreSession,
+    StoreUrl, StoreUrlError,
 };

@@ -1,14 +1,11 @@
 //! The archive of something that a place has already, for the places that lack it.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, PipeReader, Read};
-use std::path::PathBuf;
-use std::thread::JoinHandle;
+use std::io::{self, BufRead, BufReader, Read};
 
 use fetchhost_formats::Compression;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
-use nix_archive::nar::{CaseHack, Error, encode_path};
 
 /// Bytes that wait for whoever decodes the archive.
 const BUFFER: usize = 128 * 1024;
@@ -45,45 +42,6 @@ pub(crate) fn decompressed(
 
 fn buffered(reader: impl Read + Send + 'static) -> Archive {
     Box::new(BufReader::with_capacity(BUFFER, reader))
-}
-
-/// The archive of a file or folder, made while it is read.
-pub(crate) fn packed(path: PathBuf) -> io::Result<Archive> {
-    let (reader, mut writer) = io::pipe()?;
-    let packer = std::thread::Builder::new()
-        .name("pack".to_owned())
-        .spawn(move || {
-            encode_path(&mut writer, &path, CaseHack::Disabled).map_err(|error| match error {
-                // Whoever reads tells what the system refuses from what is damaged.
-                Error::Io(source) => source,
-                other => io::Error::other(other),
-            })
-        })?;
-    Ok(buffered(Packed {
-        reader,
-        packer: Some(packer),
-    }))
-}
-
-/// Reads what the thread writes, and ends as the thread ends.
-struct Packed {
-    reader: PipeReader,
-    packer: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Read for Packed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let amount = self.reader.read(buffer)?;
-        if amount == 0
-            && !buffer.is_empty()
-            && let Some(packer) = self.packer.take()
-        {
-            packer
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("its thread failed")))?;
-        }
-        Ok(amount)
-    }
 }
 
 #[cfg(test)]
