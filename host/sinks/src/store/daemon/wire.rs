@@ -77,13 +77,13 @@ impl<'a> Reader<'a> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
     }
 
-    /// A list of texts. Nothing is held for those that have yet to arrive.
+    /// A list of texts. Nothing is held before all of them have arrived.
     pub(super) fn texts(&mut self) -> Result<Vec<String>, Stop> {
-        let mut texts = Vec::new();
-        for _ in 0..self.number()? {
-            texts.push(self.text()?);
+        let mut ahead = *self;
+        for _ in 0..ahead.number()? {
+            ahead.bytes()?;
         }
-        Ok(texts)
+        (0..self.number()?).map(|_| self.text()).collect()
     }
 
     /// Whatever has arrived and was not read, without reading it.
