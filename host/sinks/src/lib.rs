@@ -5,6 +5,8 @@
 //! a [`Verified`](fetchhost_artifact::Verified), the proof that the bytes are those that were asked
 //! for; only then does a final name appear, whole. A sink that is dropped instead leaves nothing.
 //!
+//! A store can also be read, by a [`StoreReader`]: its records, closures and archives.
+//!
 //! | destination | what it is |
 //! |---|---|
 //! | `out:PATH` | a plain file, or a folder when the artifact is a tree |

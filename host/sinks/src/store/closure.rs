@@ -7,8 +7,8 @@ use fetchhost_formats::StorePath;
 use super::entry::StoreEntry;
 use super::error::{Step, StoreError};
 
-/// How many paths and references one closure may have together: about ten times what the largest have. What
-/// goes on beyond that is not a store.
+/// How many paths, references and signatures one closure may have together: several times what the largest
+/// have. What goes on beyond that is not a store.
 const MAX_PARTS: usize = 4_000_000;
 
 /// Finds all that is reachable from `wanted`, a wave at a time: `ask` says what is known of each path, in
@@ -47,7 +47,7 @@ fn bounded(
         }
         wave.clear();
         for entry in entries.into_iter().flatten() {
-            parts += 1 + entry.references.len();
+            parts += 1 + entry.references.len() + entry.signatures.len();
             if parts > max_parts {
                 return Err(malformed("paths without end"));
             }

@@ -131,7 +131,8 @@ impl StoreReader {
     /// it, and by no thread of its own.
     ///
     /// What is read is **not proved** to be what the store knows of the path: that is for the caller, by
-    /// [`nar_size`](StoreEntry::nar_size) and [`nar_hash`](StoreEntry::nar_hash), at its end. An error while
+    /// [`nar_size`](StoreEntry::nar_size) and [`nar_hash`](StoreEntry::nar_hash), at its end. Only a path of a
+    /// [`closure`](Self::closure) is sure to stay as long as that takes. An error while
     /// it is read says why the store's files cannot be read, or what Nix said.
     ///
     /// # Errors
