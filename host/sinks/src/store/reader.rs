@@ -25,7 +25,8 @@ use crate::reading::Archive;
 
 /// A store that is read. All its methods may block, and may be called from several threads at once.
 ///
-/// While it lives, Nix's garbage collector keeps off every path of a [`closure`](Self::closure).
+/// While it lives, Nix's garbage collector keeps off every path of a [`closure`](Self::closure) and all that was
+/// [held](Self::hold).
 pub struct StoreReader {
     store: Store,
     place: Place,
@@ -95,6 +96,16 @@ impl StoreReader {
             .map_err(SinkError::of_source(&self.store.label()))
     }
 
+    /// The same, and keeps the garbage collector from all of them as from a closure.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    pub fn hold(&self, paths: &[StorePath]) -> Result<Vec<Option<StoreEntry>>, SinkError> {
+        self.ask(paths, true)
+            .map_err(SinkError::of_source(&self.store.label()))
+    }
+
     /// All that these paths refer to, directly or not, and themselves: each once, and after what it refers
     /// to.
     ///
@@ -132,7 +143,7 @@ impl StoreReader {
     ///
     /// What is read is **not proved** to be what the store knows of the path: that is for the caller, by
     /// [`nar_size`](StoreEntry::nar_size) and [`nar_hash`](StoreEntry::nar_hash), at its end. Only a path of a
-    /// [`closure`](Self::closure) is sure to stay as long as that takes. An error while
+    /// [`closure`](Self::closure), or one that is [held](Self::hold), is sure to stay as long as that takes. An error while
     /// it is read says why the store's files cannot be read, or what Nix said.
     ///
     /// # Errors

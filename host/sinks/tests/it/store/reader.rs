@@ -187,9 +187,15 @@ fn a_closure_is_kept_as_long_as_its_reader_lives() {
     nix.collect_garbage();
     assert!(nix.has(&built) && nix.has(&tree));
     drop(reader);
+    let reader = StoreReader::open(nix.store()).unwrap();
+    assert!(reader.hold(std::slice::from_ref(&tree)).unwrap()[0].is_some());
     settle();
     nix.collect_garbage();
-    assert!(!nix.has(&built) && !nix.has(&tree));
+    assert!(!nix.has(&built) && nix.has(&tree));
+    drop(reader);
+    settle();
+    nix.collect_garbage();
+    assert!(!nix.has(&tree));
 
     let reader = StoreReader::open(nix.store()).unwrap();
     assert_eq!(reader.info(&built).unwrap(), None);
