@@ -102,6 +102,14 @@ pub enum SinkError {
         /// Why not.
         source: Box<StoreError>,
     },
+    /// A Nix store cannot be read.
+    #[error("`{label}`: {source}")]
+    Source {
+        /// The store.
+        label: String,
+        /// Why not.
+        source: Box<StoreError>,
+    },
     /// A commit without a single piece of the archive.
     #[error("`{label}`: nothing arrived")]
     Empty {
@@ -144,6 +152,7 @@ impl SinkError {
             }
             Self::Cache(error) => error.hint(),
             Self::Store { source, .. } => source.hint(),
+            Self::Source { source, .. } => source.reading_hint(),
             Self::Incomplete { .. } | Self::Empty { .. } | Self::Stopped { .. } => None,
         }
     }
@@ -153,7 +162,7 @@ impl SinkError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Cache(error) => error.is_configuration(),
-            Self::Store { source, .. } => source.is_configuration(),
+            Self::Store { source, .. } | Self::Source { source, .. } => source.is_configuration(),
             _ => false,
         }
     }
@@ -164,7 +173,9 @@ impl SinkError {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Self::Cache(error) => error.is_gone(),
-            Self::Store { source, .. } => matches!(**source, StoreError::Gone { .. }),
+            Self::Store { source, .. } | Self::Source { source, .. } => {
+                matches!(**source, StoreError::Gone { .. })
+            }
             _ => false,
         }
     }
@@ -172,6 +183,14 @@ impl SinkError {
     /// Says of a store's error which store it is.
     pub(crate) fn of_store(label: &str) -> impl Fn(StoreError) -> Self + Copy {
         move |source| Self::Store {
+            label: label.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    /// The same where it is only read.
+    pub(crate) fn of_source(label: &str) -> impl Fn(StoreError) -> Self + Copy {
+        move |source| Self::Source {
             label: label.to_owned(),
             source: Box::new(source),
         }

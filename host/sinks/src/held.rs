@@ -5,8 +5,8 @@ use std::fmt;
 use fetchhost_cache::{Archive, Cache, Key};
 
 use crate::cache;
-use crate::error::{SinkError, failed};
-use crate::reading::packed;
+use crate::error::SinkError;
+use crate::packing::Packing;
 use crate::staged::Existing;
 use crate::store::{Connection, Protected};
 
@@ -59,12 +59,7 @@ impl Held {
     /// When it cannot be read, or [is gone](SinkError::is_gone).
     pub fn read(&mut self) -> Result<Option<Archive>, SinkError> {
         match &mut self.by {
-            By::Folder => {
-                let (label, path) = (&self.existing.label, &self.existing.nar);
-                packed(path.clone())
-                    .map(Some)
-                    .map_err(failed(label, "read", path))
-            }
+            By::Folder => Ok(Some(Box::new(Packing::of(self.existing.nar.clone())))),
             By::Cache(cache, key) => cache::open(cache, key, &self.existing),
             By::Store(protected) => protected.read(&self.existing).map(Some),
         }

@@ -5,6 +5,8 @@
 //! a [`Verified`](fetchhost_artifact::Verified), the proof that the bytes are those that were asked
 //! for; only then does a final name appear, whole. A sink that is dropped instead leaves nothing.
 //!
+//! A store can also be read, by a [`StoreReader`]: its records, closures and archives.
+//!
 //! | destination | what it is |
 //! |---|---|
 //! | `out:PATH` | a plain file, or a folder when the artifact is a tree |
@@ -23,7 +25,7 @@ mod error;
 mod feed;
 mod held;
 mod out;
-mod reading;
+mod packing;
 mod staged;
 mod store;
 
@@ -34,5 +36,6 @@ pub use fetchhost_cache::Archive;
 pub use held::{Held, Kept};
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
 pub use store::{
-    Place, Reached, Spare, Step, Store, StoreError, StoreSession, StoreUrl, StoreUrlError,
+    Place, Reached, Spare, Step, Store, StoreEntry, StoreError, StoreReader, StoreSession,
+    StoreUrl, StoreUrlError,
 };

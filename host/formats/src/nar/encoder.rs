@@ -33,6 +33,8 @@ pub struct Encoder {
     place: Place,
     /// The name written last in each open directory, outermost first.
     open: Vec<Option<Bytes>>,
+    /// How many may be open, files and symlinks counted.
+    max_depth: usize,
     /// Whether the next piece carries the magic.
     fresh: bool,
     scratch: BytesMut,
@@ -79,8 +81,18 @@ impl Encoder {
         Self {
             place: Place::Node,
             open: Vec::new(),
+            max_depth: MAX_DEPTH,
             fresh: true,
             scratch: BytesMut::new(),
+        }
+    }
+
+    /// The same for a tree that Nix has already, which may be of any depth.
+    #[must_use]
+    pub fn of_any_depth() -> Self {
+        Self {
+            max_depth: usize::MAX,
+            ..Self::new()
         }
     }
 
@@ -90,7 +102,7 @@ impl Encoder {
     ///
     /// When the event cannot follow here, when a name or target is none, when names are not in
     /// strictly rising byte order, when a file's contents do not fit its size, or when the tree is
-    /// deeper than [`MAX_DEPTH`].
+    /// deeper than [`MAX_DEPTH`] and this is not an encoder [of any depth](Self::of_any_depth).
     pub fn push(&mut self, event: Event) -> Result<Piece, NarError> {
         let nar = match (&event, self.place) {
             (Event::Directory, Place::Node) => {
@@ -185,7 +197,7 @@ impl Encoder {
 
     /// A node in `open.len()` directories is at that depth, the root at 0.
     fn check_depth(&self) -> Result<(), NarError> {
-        if self.open.len() < MAX_DEPTH {
+        if self.open.len() < self.max_depth {
             Ok(())
         } else {
             Err(NarError::TooDeep)

@@ -113,6 +113,29 @@ pub enum StoreError {
         /// The store path.
         path: String,
     },
+    /// What was typed leads to no path of the store.
+    #[error("`{}` is not in the store: {problem}", printable(&typed.to_string_lossy()))]
+    NotInStore {
+        /// What was typed.
+        typed: PathBuf,
+        /// Where it leads, or why nowhere.
+        problem: String,
+    },
+    /// Paths that nobody has built or fetched, or that were deleted.
+    #[error("{}", not_valid(paths))]
+    NotValid {
+        /// The store paths.
+        paths: Vec<String>,
+    },
+    /// There is no store.
+    #[error("there is no Nix store in `{}`", printable(&place.to_string_lossy()))]
+    Absent {
+        /// Where it would be.
+        place: PathBuf,
+    },
+    /// Something else was asked, and how that ended is not known.
+    #[error("the connection to Nix broke before")]
+    OutOfStep,
     /// There is something where the GC root is to be.
     #[error("`{}` exists and is no link into the store", printable(&path.to_string_lossy()))]
     Occupied {
@@ -160,6 +183,8 @@ pub enum Step {
     Adding,
     /// Keeping the garbage collector from a path for good.
     Rooting,
+    /// Having it send an archive.
+    Reading,
 }
 
 impl fmt::Display for Step {
@@ -170,6 +195,7 @@ impl fmt::Display for Step {
             Self::Protecting => "protecting the store path",
             Self::Adding => "adding the artifact",
             Self::Rooting => "registering the GC root",
+            Self::Reading => "it sent the archive of the store path",
         })
     }
 }
@@ -211,6 +237,19 @@ impl StoreError {
             Self::Environment { .. } => Some(format!(
                 "name the store with `--to store=daemon` or `--to store=local`, {ELSEWHERE}"
             )),
+            Self::NotInStore { .. } => Some(format!(
+                "name a path below `{STORE_DIR}`, or a link to one such as `./result`; `nix-store --add PATH` adds a file or folder"
+            )),
+            Self::NotValid { paths } => paths.first().map(|path| {
+                format!(
+                    "build it or fetch it first: `nix-store --realise {}`",
+                    printable(path)
+                )
+            }),
+            Self::Absent { .. } => Some(
+                "build something first, or name the store where it is with `NIX_REMOTE`".to_owned(),
+            ),
+            Self::OutOfStep => Some("see what was said before; then run it again".to_owned()),
             Self::Start { .. }
             | Self::Failed { .. }
             | Self::Closed { .. }
@@ -219,10 +258,27 @@ impl StoreError {
         }
     }
 
+    /// The same where the store is read: another destination would not help.
+    #[must_use]
+    pub(crate) fn reading_hint(&self) -> Option<String> {
+        const ELSEWHERE: &str =
+            "name the store with `NIX_REMOTE`: `daemon`, `unix:///SOCKET` or `local?root=/DIR`";
+        match self {
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("ask for access to the daemon's socket".to_owned())
+            }
+            Self::Connect { .. } => Some(format!("start `nix-daemon`, or {ELSEWHERE}")),
+            Self::NoNix { .. } | Self::NoProgram => Some("install Nix".to_owned()),
+            Self::TooOld { .. } => Some("Nix 2.4 or later is needed; update it".to_owned()),
+            Self::Environment { .. } => Some(ELSEWHERE.to_owned()),
+            other => other.hint(),
+        }
+    }
+
     /// Whether the remedy is in what the user wrote.
     pub(crate) fn is_configuration(&self) -> bool {
         match self {
-            Self::Environment { .. } | Self::Occupied { .. } => true,
+            Self::Environment { .. } | Self::Occupied { .. } | Self::NotInStore { .. } => true,
             Self::Unrooted { source, .. } => source.is_configuration(),
             _ => false,
         }
@@ -263,6 +319,23 @@ pub(super) fn told(message: &str) -> String {
         Some((end, _)) => format!("{}…", printable(&line[..end])),
         None => printable(&line).into_owned(),
     }
+}
+
+/// How many paths a message names.
+const MAX_NAMED: usize = 10;
+
+fn not_valid(paths: &[String]) -> String {
+    let named = paths.iter().take(MAX_NAMED);
+    let named: Vec<_> = named.map(|path| format!("`{}`", printable(path))).collect();
+    let more = match paths.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let verb = if paths.len() == 1 { "is" } else { "are" };
+    format!(
+        "{}{more} {verb} not valid: not in the store, or not whole",
+        named.join(", ")
+    )
 }
 
 fn last_words(last: &Option<String>) -> String {

@@ -11,14 +11,20 @@
 //! write   ── its bytes but for an archive's end, in frames, on the one pass
 //! session ── one connection looks up and protects many outputs; those that add one are used again
 //! commit  ── that end, and the frame that ends it all; compare what Nix reports; the GC root, if one is wanted
+//! reader  ── AddTempRoot and QueryPathInfo of many at once; the store's own files, else NarFromPath
 //! ```
 
+mod closure;
 mod daemon;
+mod entry;
 mod environment;
 mod error;
 mod gc_root;
 mod protected;
 mod reach;
+mod reader;
+mod resolve;
+mod sent;
 mod session;
 mod upload;
 mod url;
@@ -29,8 +35,10 @@ use std::time::Duration;
 use fetchhost_formats::{Compression, FixedOutput, StorePath};
 use fetchhost_policy::printable;
 
+pub use entry::StoreEntry;
 pub use error::{Step, StoreError};
 pub use reach::Reached;
+pub use reader::StoreReader;
 pub use session::{Spare, StoreSession};
 pub use url::{StoreUrl, StoreUrlError};
 
@@ -166,14 +174,20 @@ impl Store {
         }
     }
 
-    /// Whether there is no store yet. Nix would create it in order to look it up.
+    /// Whether there is no store yet.
     fn is_missing(&self) -> Result<bool, StoreError> {
+        Ok(self.absence()?.is_some())
+    }
+
+    /// Where the store would be, if there is none yet. Nix would create it in order to look it up.
+    fn absence(&self) -> Result<Option<PathBuf>, StoreError> {
         let environment = Environment::read()?;
         let StoreUrl::Local { root } = self.without_choice(&environment) else {
-            return Ok(false);
+            return Ok(None);
         };
         let database = environment.database(root.as_deref());
-        Ok(matches!(database.try_exists(), Ok(false)))
+        let is_missing = matches!(database.try_exists(), Ok(false));
+        Ok(is_missing.then(|| root.unwrap_or_else(|| "/".into())))
     }
 
     fn connect(&self) -> Result<(Place, Connection), StoreError> {
@@ -225,7 +239,11 @@ impl Place {
     /// Where those of `path` lie.
     #[must_use]
     pub fn physical(&self, path: &StorePath) -> PathBuf {
-        let logical = path.to_string();
+        self.below_root(&path.to_string())
+    }
+
+    /// Where what is called `logical` lies.
+    fn below_root(&self, logical: &str) -> PathBuf {
         match &self.root {
             Some(root) => root.join(logical.trim_start_matches('/')),
             None => logical.into(),

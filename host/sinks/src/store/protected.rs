@@ -8,8 +8,8 @@ use fetchhost_formats::StorePath;
 use super::daemon::Connection;
 use super::error::StoreError;
 use super::gc_root::Root;
-use crate::error::{SinkError, failed};
-use crate::reading::packed;
+use crate::error::SinkError;
+use crate::packing::Packing;
 use crate::staged::Existing;
 
 /// A valid path, and the connection over which Nix was told to keep its garbage collector from it.
@@ -25,9 +25,9 @@ pub(crate) struct Protected {
 impl Protected {
     /// Its archive.
     pub(crate) fn read(&mut self, existing: &Existing) -> Result<Archive, SinkError> {
-        let label = &existing.label;
-        self.demand().map_err(SinkError::of_store(label))?;
-        packed(existing.nar.clone()).map_err(failed(label, "read", &existing.nar))
+        self.demand()
+            .map_err(SinkError::of_store(&existing.label))?;
+        Ok(Box::new(Packing::of(existing.nar.clone())))
     }
 
     /// Makes all that the GC root needs.

@@ -6,6 +6,7 @@ mod destinations;
 mod feed;
 mod file_cache;
 mod file_cache_lookup;
+mod nix;
 mod out;
 mod out_lookup;
 mod scripted;

@@ -5,6 +5,8 @@ mod collector;
 mod gc_root;
 mod hostile;
 mod lookup;
+mod reader;
+mod reader_hostile;
 mod session;
 
 use fetchhost_artifact::Verified;

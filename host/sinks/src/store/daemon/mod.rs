@@ -16,7 +16,9 @@ mod channel;
 mod child;
 mod handshake;
 mod log;
+mod nar;
 mod operation;
+mod query;
 mod wire;
 
 use std::io;
@@ -30,7 +32,8 @@ use self::log::Said;
 use self::wire::{Message, Reader, Stop};
 use super::error::{Step, StoreError};
 
-pub(super) use self::operation::PathInfo;
+pub(super) use self::nar::Incoming as IncomingArchive;
+pub(super) use self::query::PathInfo;
 
 /// A connection to Nix, ready for operations. Nix forgets what it was in the middle of, and what it
 /// protected from its garbage collector, when the connection is dropped.

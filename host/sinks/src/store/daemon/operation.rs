@@ -5,17 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use fetchhost_formats::nar::{Event, Piece};
-use fetchhost_formats::{ContentAddress, FixedOutput, Hash, HashAlgorithm, OutputMode, StorePath};
+use fetchhost_formats::{OutputMode, StorePath};
 
-use super::wire::{Message, Reader, Stop};
+use super::query::PathInfo;
+use super::wire::Message;
 use super::{Connection, Owed, Step, StoreError};
 use crate::staged::Incoming;
 
 const IS_VALID_PATH: u64 = 1;
 const ADD_TO_STORE: u64 = 7;
-const ADD_TEMPORARY_ROOT: u64 = 11;
+pub(super) const ADD_TEMPORARY_ROOT: u64 = 11;
 const ADD_INDIRECT_ROOT: u64 = 12;
-const QUERY_PATH_INFO: u64 = 26;
 
 /// What an archive ends with, in bytes: the `)` of its root, which is a length, one byte and its padding.
 ///
@@ -30,77 +30,7 @@ const BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 /// A path to ask for when the answer does not matter.
 const SOME_PATH: &str = "/nix/store/00000000000000000000000000000000-x";
 
-/// What Nix knows of a valid path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct PathInfo {
-    /// SHA-256 of the NAR.
-    pub(in crate::store) nar_hash: Hash,
-    /// Length of the NAR, in bytes.
-    pub(in crate::store) nar_size: u64,
-    /// How many paths it refers to.
-    pub(in crate::store) references: u64,
-    /// Its content address, empty when it has none.
-    pub(in crate::store) content_address: String,
-}
-
-impl PathInfo {
-    /// Reads all but the path itself.
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Stop> {
-        let _deriver = reader.bytes()?;
-        let digest = reader.text()?;
-        let nar_hash = format!("{}:{digest}", HashAlgorithm::Sha256)
-            .parse()
-            .map_err(|_| Stop::Malformed("a NAR hash that is none"))?;
-        let references = reader.count_texts()?;
-        let _registered = reader.number()?;
-        let nar_size = reader.number()?;
-        let _built_here = reader.truth()?;
-        let _signatures = reader.count_texts()?;
-        let content_address = reader.text()?;
-        Ok(Self {
-            nar_hash,
-            nar_size,
-            references,
-            content_address,
-        })
-    }
-
-    /// Whether it is `output`: by its content address or, where it has none (what `nix-store --import`
-    /// adds has none), because it is valid under this path and its archive is not another one.
-    pub(in crate::store) fn is(&self, output: &FixedOutput) -> bool {
-        if !self.content_address.is_empty() {
-            return self.has(&output.content_address());
-        }
-        let is_comparable =
-            output.mode == OutputMode::Nar && output.hash.algorithm() == HashAlgorithm::Sha256;
-        self.references == 0 && (!is_comparable || self.nar_hash == output.hash)
-    }
-
-    /// Whether it has this content address.
-    pub(in crate::store) fn has(&self, address: &ContentAddress) -> bool {
-        self.content_address.parse().as_ref() == Ok(address)
-    }
-}
-
 impl Connection {
-    /// What Nix knows of `path`; `None` when it is not valid.
-    pub(in crate::store) fn query(
-        &mut self,
-        path: &StorePath,
-    ) -> Result<Option<PathInfo>, StoreError> {
-        let step = Step::LookingUp;
-        let message = Message::new()
-            .number(QUERY_PATH_INFO)
-            .text(&path.to_string());
-        self.send(step, &message)?;
-        self.until_done(step)?;
-        if self.receive(step, |reader| reader.truth())? {
-            self.receive(step, PathInfo::read).map(Some)
-        } else {
-            Ok(None)
-        }
-    }
-
     /// Keeps the garbage collector from `path`, valid or not yet, while this connection lasts.
     pub(in crate::store) fn protect(&mut self, path: &StorePath) -> Result<(), StoreError> {
         let message = Message::new()
@@ -120,6 +50,11 @@ impl Connection {
     /// Does something that is answered with a number that says nothing.
     fn acknowledged(&mut self, step: Step, message: &Message) -> Result<(), StoreError> {
         self.send(step, message)?;
+        self.acknowledgement(step)
+    }
+
+    /// That number.
+    pub(super) fn acknowledgement(&mut self, step: Step) -> Result<(), StoreError> {
         self.until_done(step)?;
         self.receive(step, |reader| reader.number()).map(drop)
     }

@@ -14,7 +14,7 @@
 pub(super) const MAX_TEXT: usize = 1024 * 1024;
 
 /// Everything is padded to a multiple of this.
-const ALIGNMENT: usize = 8;
+pub(super) const ALIGNMENT: usize = 8;
 
 /// Why a reader has nothing to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(super) enum Stop {
 }
 
 /// Reads from what has arrived so far.
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -42,8 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Stop> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let taken = rest.get(..length).ok_or(Stop::Incomplete)?;
+        let taken = self.rest().get(..length).ok_or(Stop::Incomplete)?;
         self.position += length;
         Ok(taken)
     }
@@ -77,13 +77,26 @@ impl<'a> Reader<'a> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
     }
 
-    /// A list of which only the length matters.
-    pub(super) fn count_texts(&mut self) -> Result<u64, Stop> {
-        let count = self.number()?;
-        for _ in 0..count {
-            self.bytes()?;
+    /// A list of texts. Nothing is held before all of them have arrived.
+    pub(super) fn texts(&mut self) -> Result<Vec<String>, Stop> {
+        let mut ahead = *self;
+        for _ in 0..ahead.number()? {
+            ahead.bytes()?;
         }
-        Ok(count)
+        (0..self.number()?).map(|_| self.text()).collect()
+    }
+
+    /// Whatever has arrived and was not read, without reading it.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
+    }
+
+    /// Passes over up to `length` bytes of what has arrived, and says how many those were.
+    pub(super) fn pass(&mut self, length: u64) -> u64 {
+        let rest = self.rest().len();
+        let passed = usize::try_from(length).map_or(rest, |length| length.min(rest));
+        self.position += passed;
+        passed as u64
     }
 }
 
@@ -158,8 +171,8 @@ mod tests {
     #[test]
     fn a_list_of_countless_texts_waits_for_more_and_holds_nothing() {
         let bytes = Message::new().number(u64::MAX).text("one");
-        let counted = Reader::new(bytes.as_slice()).count_texts();
-        assert_eq!(counted, Err(Stop::Incomplete));
+        let read = Reader::new(bytes.as_slice()).texts();
+        assert_eq!(read, Err(Stop::Incomplete));
     }
 
     proptest! {

@@ -1,102 +1,11 @@
 //! GC roots before the judge who knows: the garbage collector of the installed Nix.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use fetchhost_formats::StorePath;
 use fetchhost_sinks::{Destination, Store, StoreSession};
-use tempfile::TempDir;
 
 use crate::common::{NAR, flat, publish, stage, tree, verified};
-
-/// A store in a folder of its own, and the daemon that serves it.
-struct Nix {
-    daemon: Child,
-    root: TempDir,
-}
-
-impl Nix {
-    /// None where Nix is not installed, after saying which test is skipped; in CI that is a failure.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    fn or_skip(test: &str) -> Option<Self> {
-        if Command::new("nix-daemon")
-            .arg("--version")
-            .output()
-            .is_err()
-        {
-            let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!in_ci, "{test} needs Nix, and in CI it must not be skipped");
-            eprintln!("SKIPPED: {test}: `nix-daemon` is not installed");
-            return None;
-        }
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("nix.conf"), "build-users-group =\n").unwrap();
-        // Two workers that find no database at once get in each other's way.
-        let init = command(root.path(), "nix-store").arg("--init").output();
-        assert!(init.unwrap().status.success());
-        let mut command = command(root.path(), "nix-daemon");
-        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-        let nix = Self {
-            daemon: quiet.spawn().unwrap(),
-            root,
-        };
-        let start = Instant::now();
-        // The socket is there before somebody listens.
-        while UnixStream::connect(nix.root.path().join("socket")).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "no daemon came");
-            thread::sleep(Duration::from_millis(10));
-        }
-        Some(nix)
-    }
-
-    fn store(&self) -> Store {
-        let root = self.root.path().display();
-        Store::new(format!("unix://{root}/socket?root={root}").parse().unwrap())
-    }
-
-    fn collect_garbage(&self) {
-        let mut command = command(self.root.path(), "nix-store");
-        let output = command.args(["--gc"]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    }
-
-    fn has(&self, path: &StorePath) -> bool {
-        let below = path.to_string();
-        self.root
-            .path()
-            .join(below.trim_start_matches('/'))
-            .exists()
-    }
-}
-
-/// Nix has noticed what was asked for, or that a connection ended.
-fn settle() {
-    thread::sleep(Duration::from_millis(300));
-}
-
-fn command(root: &Path, program: &str) -> Command {
-    let mut command = Command::new(program);
-    command
-        .env("NIX_REMOTE", format!("local?root={}", root.display()))
-        .env("NIX_DAEMON_SOCKET_PATH", root.join("socket"))
-        .env("NIX_CONF_DIR", root)
-        .env("NIX_USER_CONF_FILES", "/dev/null");
-    command
-}
-
-impl Drop for Nix {
-    fn drop(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
-        // Store paths are read-only, which keeps an ordinary user from removing them.
-        let root = self.root.path();
-        drop(Command::new("chmod").args(["-R", "u+w"]).arg(root).output());
-    }
-}
+use crate::nix::{Nix, settle};
 
 #[tokio::test]
 async fn what_has_a_root_stays_until_the_root_is_removed() {
