@@ -16,7 +16,7 @@
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
 //! | what is to be built | [`Derivation`] |
 //! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
-//! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`] |
+//! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`], [`RecordedAddress`] |
 //! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
 
 mod compression;
@@ -27,6 +27,7 @@ mod hasher;
 pub mod nar;
 mod narinfo;
 mod quote;
+mod recorded_address;
 mod signing;
 mod store_name;
 mod store_path;
@@ -38,7 +39,8 @@ pub use content_address::{
 pub use derivation::{Derivation, DerivationError, MAX_DERIVATION_BYTES};
 pub use hash::{Hash, HashAlgorithm, HashError};
 pub use hasher::Hasher;
-pub use narinfo::{NarInfo, NarInfoError, NarUrl, NarUrlError};
+pub use narinfo::{MAX_NARINFO_BYTES, NarInfo, NarInfoError, NarUrl, NarUrlError, Proof, Unproved};
+pub use recorded_address::{RecordedAddress, TextAddress, UnknownAddress};
 pub use signing::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
 pub use store_name::{StoreName, StoreNameError};
 pub use store_path::{STORE_DIR, StorePath, StorePathError};

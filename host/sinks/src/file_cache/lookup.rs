@@ -51,7 +51,8 @@ impl FileCache {
         let agrees = output.mode == OutputMode::Flat
             || output.hash.algorithm() != HashAlgorithm::Sha256
             || output.hash == record.nar_hash;
-        if record.store_path != path || record.ca != Some(output.content_address()) || !agrees {
+        let address = Some(output.content_address().into());
+        if record.store_path != path || record.ca != address || !agrees {
             return Ok(None);
         }
         let Some(nar) = self.nar_path(record.url.as_str()) else {

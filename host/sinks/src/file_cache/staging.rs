@@ -124,7 +124,7 @@ impl Staged for Staging {
             references: BTreeSet::new(),
             deriver: None,
             signatures: Vec::new(),
-            ca: Some(verified.fixed_output().content_address()),
+            ca: Some(verified.fixed_output().content_address().into()),
         };
         keys.iter().for_each(|key| record.sign(key));
         let (narinfo, nar) = publish_record(&cache, &label, &record, &keys, verified, nar)?;

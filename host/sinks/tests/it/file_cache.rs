@@ -62,7 +62,10 @@ async fn what_is_published_is_a_cache_that_nix_can_read() {
 
             let record = record(folder.path(), &verified);
             assert_eq!(&record.store_path, verified.store_path());
-            assert_eq!(record.ca, Some(verified.fixed_output().content_address()));
+            assert_eq!(
+                record.ca,
+                Some(verified.fixed_output().content_address().into())
+            );
             assert!(record.references.is_empty() && record.signatures.is_empty());
             let nar = folder.path().join(record.url.as_str());
             assert_eq!(committed.physical, nar);
