@@ -39,7 +39,9 @@ pub use content_address::{
 pub use derivation::{Derivation, DerivationError, MAX_DERIVATION_BYTES};
 pub use hash::{Hash, HashAlgorithm, HashError};
 pub use hasher::Hasher;
-pub use narinfo::{MAX_NARINFO_BYTES, NarInfo, NarInfoError, NarUrl, NarUrlError, Proof, Unproved};
+pub use narinfo::{
+    MAX_NARINFO_BYTES, NarInfo, NarInfoError, NarUrl, NarUrlError, Proof, Unproved, add_signatures,
+};
 pub use recorded_address::{RecordedAddress, TextAddress, UnknownAddress};
 pub use signing::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
 pub use store_name::{StoreName, StoreNameError};

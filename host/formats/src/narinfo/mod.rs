@@ -15,6 +15,7 @@
 //! | more than 1 MiB | no |
 
 mod proof;
+mod signatures;
 mod url;
 
 use std::collections::BTreeSet;
@@ -29,10 +30,11 @@ use crate::content_address::ContentAddressError;
 use crate::hash::{Hash, HashAlgorithm, HashError};
 use crate::quote::cut;
 use crate::recorded_address::RecordedAddress;
-use crate::signing::{Signature, SigningKey};
+use crate::signing::Signature;
 use crate::store_path::StorePath;
 
 pub use proof::{Proof, Unproved};
+pub use signatures::add_signatures;
 pub use url::{NarUrl, NarUrlError};
 
 /// Longest record that is read, in bytes.
@@ -127,11 +129,6 @@ impl NarInfo {
             self.nar_size,
             references.join(",")
         )
-    }
-
-    /// Adds the signature of `key`.
-    pub fn sign(&mut self, key: &SigningKey) {
-        self.signatures.push(key.sign(&self.fingerprint()));
     }
 }
 

@@ -17,20 +17,14 @@ const MAX_RECORD: u64 = 1024 * 1024;
 impl FileCache {
     /// The record of `output`, if Nix could use it and each of our keys has signed it.
     pub(crate) fn lookup(&self, output: &FixedOutput) -> Result<Option<Existing>, SinkError> {
-        let keys = self.read_keys()?;
+        let keys: Vec<_> = self
+            .read_keys()?
+            .iter()
+            .map(SigningKey::public_key)
+            .collect();
         let found = self.find(output)?;
         Ok(found
-            .filter(|(record, _)| {
-                let fingerprint = record.fingerprint();
-                let signed = |key: &SigningKey| {
-                    let key = key.public_key();
-                    record
-                        .signatures
-                        .iter()
-                        .any(|signature| key.verify(&fingerprint, signature))
-                };
-                keys.iter().all(signed)
-            })
+            .filter(|(record, _)| record.signers(&keys).len() == keys.len())
             .map(|(_, existing)| existing))
     }
 
