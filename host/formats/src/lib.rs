@@ -16,9 +16,10 @@
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
 //! | what is to be built | [`Derivation`] |
 //! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
-//! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`], [`RecordedAddress`] |
+//! | binary caches | [`CacheInfo`], [`Compression`], [`NarUrl`], [`NarInfo`], [`RecordedAddress`] |
 //! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
 
+mod cache_info;
 mod compression;
 mod content_address;
 mod derivation;
@@ -32,6 +33,7 @@ mod signing;
 mod store_name;
 mod store_path;
 
+pub use cache_info::{CacheInfo, CacheInfoError};
 pub use compression::{Compression, UnknownCompression};
 pub use content_address::{
     ContentAddress, ContentAddressError, FixedOutput, OutputMode, UnknownMode,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fetchhost_formats::{KeyError, STORE_DIR};
+use fetchhost_formats::{CacheInfoError, KeyError, STORE_DIR};
 use fetchhost_policy::printable;
 use thiserror::Error;
 
@@ -112,6 +112,14 @@ pub enum SinkError {
         /// Its store directory.
         store_dir: String,
     },
+    /// Nix would not read the cache.
+    #[error("`{label}` is no cache that Nix reads: {source}")]
+    CacheInfo {
+        /// The destination.
+        label: String,
+        /// What is wrong with it.
+        source: CacheInfoError,
+    },
     /// What was written is not what was verified.
     #[error("`{label}`: {written} bytes of the archive arrived, and {verified} were verified")]
     Incomplete {
@@ -166,6 +174,7 @@ impl SinkError {
             Self::SecretKey { .. } => {
                 Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
             }
+            Self::CacheInfo { source, .. } => source.hint(),
             Self::ForeignStore { .. } => Some("name another folder with `--to file:///DIR`".to_owned()),
             Self::Store { source, .. } => source.hint(),
             Self::Incomplete { .. } | Self::Empty { .. } | Self::Stopped { .. } => None,
@@ -176,7 +185,8 @@ impl SinkError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. } => true,
+            Self::SecretKeyFile { .. } | Self::SecretKey { .. } => true,
+            Self::ForeignStore { .. } | Self::CacheInfo { .. } => true,
             Self::Store { source, .. } => source.is_configuration(),
             _ => false,
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use fetchhost_formats::STORE_DIR;
+use fetchhost_formats::CacheInfo;
 
 use super::{FileCache, publish};
 use crate::error::{SinkError, failed};
@@ -11,7 +11,7 @@ use crate::error::{SinkError, failed};
 impl FileCache {
     /// Refuses a cache that belongs to another store: its records could not name our paths.
     pub(super) fn check_store_dir(&self) -> Result<(), SinkError> {
-        let path = self.dir.join("nix-cache-info");
+        let path = self.dir.join(CacheInfo::FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -19,27 +19,23 @@ impl FileCache {
                 return Err(failed(&self.label(), "read", &path)(error));
             }
         };
-        match text
-            .lines()
-            .find_map(|line| line.strip_prefix("StoreDir:"))
-            .map(str::trim)
-        {
-            Some(store_dir) if store_dir != STORE_DIR => Err(SinkError::ForeignStore {
+        let info: CacheInfo = text.parse().map_err(|source| SinkError::CacheInfo {
+            label: self.label(),
+            source,
+        })?;
+        match info.foreign_store() {
+            Some(store_dir) => Err(SinkError::ForeignStore {
                 label: self.label(),
                 store_dir: store_dir.to_owned(),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// Writes the file unless there is one; an existing one belongs to whoever wrote it.
     pub(super) fn ensure_info(&self) -> Result<(), SinkError> {
-        let path = self.dir.join("nix-cache-info");
-        let text = format!(
-            "StoreDir: {STORE_DIR}\nWantMassQuery: {}\nPriority: {}\n",
-            u8::from(self.want_mass_query),
-            self.priority
-        );
+        let path = self.dir.join(CacheInfo::FILE);
+        let text = CacheInfo::new(self.want_mass_query, self.priority).to_string();
         let written = || -> io::Result<()> {
             if !path.try_exists()? {
                 // Whoever comes first wins, and both wrote the same kind of thing.

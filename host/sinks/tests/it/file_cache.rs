@@ -285,6 +285,20 @@ async fn a_cache_of_another_store_is_refused() {
 }
 
 #[tokio::test]
+async fn a_cache_that_nix_could_not_open_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("nix-cache-info"), "Priority: high\n").unwrap();
+    let error = cache(folder.path(), "").open(&incoming()).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .ends_with("has the priority `high`, which is no number that Nix reads"),
+        "{error}"
+    );
+    assert!(error.is_configuration() && error.hint().is_some());
+}
+
+#[tokio::test]
 async fn a_bad_secret_key_is_refused_before_anything_is_fetched_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
