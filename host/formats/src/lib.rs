@@ -15,7 +15,7 @@
 //! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`] |
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
 //! | what is to be built | [`Derivation`] |
-//! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
+//! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`], [`nar::Listing`] |
 //! | binary caches | [`CacheInfo`], [`Compression`], [`NarUrl`], [`NarInfo`], [`RecordedAddress`] |
 //! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
 
