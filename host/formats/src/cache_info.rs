@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `StoreDir: /nix/store` | the store whose paths are in the cache; Nix refuses a cache of another one |
 //! | `WantMassQuery: 1` | Nix may ask for many paths at once; every other value is a no |
-//! | `Priority: 40` | an integer, what follows it is left out; without one Nix refuses the cache |
+//! | `Priority: 40` | an integer, and what follows it is left out; of a value that is none, Nix refuses the cache |
 //! | a line twice | the last one counts; two different stores are refused |
 //! | anything else, lines without a colon | left out |
 //!

@@ -158,6 +158,21 @@ fn the_signers_are_those_whose_signature_holds() {
     assert!(NarInfo::parse(&text).unwrap().signers(&public).is_empty());
 }
 
+#[test]
+fn thousands_of_false_signatures_keep_nobody_busy() {
+    let key = key("k-1", 1);
+    let public = [key.public_key()];
+    let mut record = NarInfo::parse(&sample()).unwrap();
+    let signature = key.sign(&record.fingerprint());
+    for number in 0..5_000 {
+        record.signatures.push(key.sign(&number.to_string()));
+    }
+    record.signatures.push(signature.clone());
+    assert!(record.signers(&public).is_empty());
+    record.signatures.insert(60, signature);
+    assert_eq!(record.signers(&public).len(), 1);
+}
+
 /// Records of all sorts: fields in any order, unknown ones, signatures anywhere.
 fn records() -> impl Strategy<Value = String> {
     let extra = prop_oneof![

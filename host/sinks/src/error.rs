@@ -185,8 +185,7 @@ impl SinkError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::SecretKeyFile { .. } | Self::SecretKey { .. } => true,
-            Self::ForeignStore { .. } | Self::CacheInfo { .. } => true,
+            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. } => true,
             Self::Store { source, .. } => source.is_configuration(),
             _ => false,
         }

@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 use super::{ADDRESS, MAX_NARINFO_BYTES, NarInfo, NarInfoError};
 use crate::signing::{PublicKey, Signature, SigningKey};
 
+/// How many signatures of one key's name are tried. A key makes one of a record; thousands are there to
+/// keep readers busy.
+const MAX_TRIED: usize = 64;
+
 /// The field of a signature.
 const SIGNATURE: &str = "Sig: ";
 
@@ -28,13 +32,15 @@ impl NarInfo {
         self.signatures.push(key.sign(&self.fingerprint()));
     }
 
-    /// Those of `keys` that have signed the record.
+    /// Those of `keys` that have signed the record, by one of the first 64 signatures of their name.
     #[must_use]
     pub fn signers<'keys>(&self, keys: &'keys [PublicKey]) -> Vec<&'keys PublicKey> {
         let fingerprint = self.fingerprint();
         let signed = |key: &&PublicKey| {
-            let mut signatures = self.signatures.iter();
-            signatures.any(|signature| key.verify(&fingerprint, signature))
+            let signatures = self.signatures.iter();
+            let own = signatures.filter(|signature| signature.key_name() == key.name());
+            own.take(MAX_TRIED)
+                .any(|signature| key.verify(&fingerprint, signature))
         };
         keys.iter().filter(signed).collect()
     }
