@@ -156,7 +156,7 @@ impl fmt::Display for NarInfo {
         if let Some(deriver) = &self.deriver {
             writeln!(out, "Deriver: {}", deriver.base_name())?;
         }
-        // Nix keeps signatures as a sorted set of their texts.
+        // Nix keeps signatures as a sorted set: of their texts in 2.26, by the names of keys in 2.34.
         for signature in self
             .signatures
             .iter()

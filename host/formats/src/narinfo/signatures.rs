@@ -48,9 +48,10 @@ impl NarInfo {
 
 /// The text of a record with more signatures; the same text when it has all of them.
 ///
-/// Signatures stand where the first one stood, or where Nix writes them: sorted, each once. Every other
-/// line is kept to the byte, known or not, and so are signatures that this program cannot read. Whether
-/// the signatures hold is not asked.
+/// Signatures stand where the first one stood, or where Nix writes them: each once, sorted by their text, as
+/// Nix 2.8 and 2.26 do. 2.34 sorts by the name of the key first; all read any order. Every other line is
+/// kept to the byte, known or not, and so are signatures that this program cannot read. Whether the
+/// signatures hold is not asked.
 ///
 /// # Errors
 /// When the text is no record, or would be too long for one.

@@ -234,10 +234,9 @@ fn a_record_that_was_signed_in_place_is_what_nix_would_have_made_of_it() {
     let test = "a_record_that_was_signed_in_place_is_what_nix_would_have_made_of_it";
     for nix in Nix::all(test) {
         fill(&nix);
-        let keys = ["z.example-1", "a.example-1", "a.example-10"].map(|name| {
-            let seed = [u8::try_from(name.len()).unwrap(); 32];
-            SigningKey::from_seed(name, &seed.into()).unwrap()
-        });
+        // Where one name begins with another, 2.34 has another order than the versions before it.
+        let keys = ["z.example-1", "a.example-1", "m.example-1"]
+            .map(|name| SigningKey::from_seed(name, &[name.as_bytes()[0]; 32].into()).unwrap());
         let records = files(&nix, "narinfo");
         let sign = |text: &str, keys: &[SigningKey]| {
             let fingerprint = NarInfo::parse(text).unwrap().fingerprint();
