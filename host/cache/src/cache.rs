@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fetchhost_formats::{Hash, NarInfo, NarUrl, PublicKey, STORE_DIR, SigningKey, StorePath};
+use fetchhost_formats::{
+    CacheInfo, Hash, NarInfo, NarUrl, PublicKey, SigningKey, StorePath, add_signatures,
+};
 use zeroize::Zeroizing;
 
 use crate::compress::{Compressed, Compressor};
@@ -104,17 +106,20 @@ impl Cache {
             Err(error) if error.is_denied() => None,
             found => found?,
         };
-        let text = found.map(|found| String::from_utf8_lossy(&found.bytes).into_owned());
-        let store_dir = text.as_deref().and_then(|text| {
-            let mut lines = text.lines();
-            lines.find_map(|line| line.strip_prefix("StoreDir:").map(str::trim))
-        });
-        match store_dir {
-            Some(store_dir) if store_dir != STORE_DIR => Err(CacheError::ForeignStore {
+        let Some(found) = found else {
+            return Ok(());
+        };
+        let text = String::from_utf8_lossy(&found.bytes);
+        let info: CacheInfo = text.parse().map_err(|source| CacheError::Info {
+            label: self.label(),
+            source,
+        })?;
+        match info.foreign_store() {
+            Some(store_dir) => Err(CacheError::ForeignStore {
                 label: self.label(),
                 store_dir: store_dir.to_owned(),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -130,15 +135,8 @@ impl Cache {
             Err(error) if !error.is_denied() => return Err(error),
             _ => {}
         }
-        let Writing {
-            priority,
-            want_mass_query,
-            ..
-        } = self.writing();
-        let text = format!(
-            "StoreDir: {STORE_DIR}\nWantMassQuery: {}\nPriority: {priority}\n",
-            u8::from(*want_mass_query),
-        );
+        let writing = self.writing();
+        let text = CacheInfo::new(writing.want_mass_query, writing.priority).to_string();
         // Whoever comes first wins, and both wrote the same kind of thing.
         self.objects.create(&key, Kind::Info, text.as_bytes())
     }
@@ -275,14 +273,19 @@ impl Cache {
 
     /// Adds the signatures that a record lacks; false when somebody else changed it meanwhile.
     fn add_signatures(&self, found: &Recorded, keys: &[SigningKey]) -> Result<bool, CacheError> {
-        if lacks(&found.record, keys).is_empty() {
+        let fingerprint = found.record.fingerprint();
+        let lacking = lacks(&found.record, keys).into_iter();
+        let signatures: Vec<_> = lacking.map(|key| key.sign(&fingerprint)).collect();
+        if signatures.is_empty() {
             return Ok(true);
         }
-        let mut signed = found.record.clone();
-        for key in lacks(&found.record, keys) {
-            signed.sign(key);
-        }
-        self.rewrite(found, &signed.to_string())
+        let text =
+            add_signatures(&found.text, &signatures).map_err(|source| CacheError::Record {
+                label: self.label(),
+                key: Key::record(&found.record.store_path).to_string(),
+                source,
+            })?;
+        self.rewrite(found, &text)
     }
 
     /// Writes a record's text over the state that was read; false when it was changed meanwhile.
@@ -306,12 +309,14 @@ impl Cache {
 /// Those of `keys` that have not signed `record`.
 #[must_use]
 pub fn lacks<'a>(record: &NarInfo, keys: &'a [SigningKey]) -> Vec<&'a SigningKey> {
-    let fingerprint = record.fingerprint();
-    let has = |key: &PublicKey| {
-        let mut signatures = record.signatures.iter();
-        signatures.any(|signature| key.verify(&fingerprint, signature))
-    };
-    keys.iter().filter(|key| !has(&key.public_key())).collect()
+    let public: Vec<_> = keys.iter().map(SigningKey::public_key).collect();
+    let signers = record.signers(&public);
+    let has = |key: &PublicKey| signers.contains(&key);
+    keys.iter()
+        .zip(&public)
+        .filter(|(_, public)| !has(public))
+        .map(|(key, _)| key)
+        .collect()
 }
 
 /// The same place, written to in the same way.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fetchhost_formats::{KeyError, STORE_DIR};
+use fetchhost_formats::{CacheInfoError, KeyError, NarInfoError, STORE_DIR};
 use fetchhost_policy::printable;
 use thiserror::Error;
 
@@ -96,6 +96,24 @@ pub enum CacheError {
         /// Its store directory.
         store_dir: String,
     },
+    /// Nix would not read the cache.
+    #[error("`{label}` is no cache that Nix reads: {source}")]
+    Info {
+        /// The cache.
+        label: String,
+        /// What is wrong with it.
+        source: CacheInfoError,
+    },
+    /// A record cannot be what it would have to be.
+    #[error("`{label}`: the record `{key}` cannot be written: {source}")]
+    Record {
+        /// The cache.
+        label: String,
+        /// The record.
+        key: String,
+        /// Why not.
+        source: NarInfoError,
+    },
     /// Others write the same record again and again.
     #[error("`{label}`: others keep writing `{key}`")]
     Contended {
@@ -127,6 +145,8 @@ impl CacheError {
             Self::SecretKey { .. } => {
                 Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
             }
+            Self::Info { source, .. } => source.hint(),
+            Self::Record { .. } => None,
             Self::ForeignStore { .. } => Some("name another cache".to_owned()),
             Self::Contended { .. } => Some("try again when they are done".to_owned()),
         }

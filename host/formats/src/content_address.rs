@@ -7,7 +7,7 @@ use nix_derivation::CAHash;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::hash::{Hash, HashError};
+use crate::hash::{Hash, HashAlgorithm, HashError};
 use crate::quote::quoted;
 use crate::store_name::StoreName;
 use crate::store_path::StorePath;
@@ -64,7 +64,7 @@ pub struct UnknownMode {
 /// `fixed:r:sha256:<nix32>`.
 ///
 /// Nix also has `text:` and `fixed:git:`; neither can be a fixed output that this program makes, and
-/// both are refused.
+/// both are refused. A record may hold them: [`RecordedAddress`](crate::RecordedAddress).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentAddress {
     /// What was hashed.
@@ -91,7 +91,7 @@ impl ContentAddress {
         })
     }
 
-    fn to_nix(&self) -> CAHash {
+    pub(crate) fn to_nix(&self) -> CAHash {
         match self.mode {
             OutputMode::Flat => CAHash::Flat(self.hash.to_nix()),
             OutputMode::Nar => CAHash::Nar(self.hash.to_nix()),
@@ -137,6 +137,18 @@ pub enum ContentAddressError {
     /// It does not begin with `fixed:`, or it is a git address.
     #[error("{} is not the content address of a fixed output", quoted(given))]
     NotFixed {
+        /// The text.
+        given: String,
+    },
+    /// Another algorithm than the one that Nix hashes texts with.
+    #[error("the content address of a text is a sha256, this one is a {algorithm}")]
+    Text {
+        /// The algorithm given.
+        algorithm: HashAlgorithm,
+    },
+    /// It is not a kind, a colon and more, all of visible ASCII.
+    #[error("{} is not a content address", quoted(given))]
+    Malformed {
         /// The text.
         given: String,
     },

@@ -15,10 +15,11 @@
 //! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`] |
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
 //! | what is to be built | [`Derivation`] |
-//! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`] |
-//! | binary caches | [`Compression`], [`NarUrl`], [`NarInfo`] |
+//! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`], [`nar::Listing`] |
+//! | binary caches | [`CacheInfo`], [`Compression`], [`NarUrl`], [`NarInfo`], [`RecordedAddress`] |
 //! | signatures | [`SigningKey`], [`PublicKey`], [`Signature`] |
 
+mod cache_info;
 mod compression;
 mod content_address;
 mod derivation;
@@ -27,10 +28,12 @@ mod hasher;
 pub mod nar;
 mod narinfo;
 mod quote;
+mod recorded_address;
 mod signing;
 mod store_name;
 mod store_path;
 
+pub use cache_info::{CacheInfo, CacheInfoError};
 pub use compression::{Compression, UnknownCompression};
 pub use content_address::{
     ContentAddress, ContentAddressError, FixedOutput, OutputMode, UnknownMode,
@@ -38,7 +41,10 @@ pub use content_address::{
 pub use derivation::{Derivation, DerivationError, MAX_DERIVATION_BYTES};
 pub use hash::{Hash, HashAlgorithm, HashError};
 pub use hasher::Hasher;
-pub use narinfo::{NarInfo, NarInfoError, NarUrl, NarUrlError};
+pub use narinfo::{
+    MAX_NARINFO_BYTES, NarInfo, NarInfoError, NarUrl, NarUrlError, Proof, Unproved, add_signatures,
+};
+pub use recorded_address::{RecordedAddress, TextAddress, UnknownAddress};
 pub use signing::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
 pub use store_name::{StoreName, StoreNameError};
 pub use store_path::{STORE_DIR, StorePath, StorePathError};

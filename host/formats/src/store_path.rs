@@ -56,6 +56,11 @@ impl StorePath {
         &self.base_name
     }
 
+    /// The same path as the wrapped crate's type.
+    pub(crate) fn to_nix(&self) -> NixStorePath {
+        NixStorePath::from_basename(self.base_name.as_bytes()).expect("a checked path parses again")
+    }
+
     /// From the wrapped crate's type.
     pub(crate) fn from_nix(path: &NixStorePath) -> Self {
         Self {

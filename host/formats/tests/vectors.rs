@@ -12,7 +12,7 @@ use common::{Tree, cases, encode, text, vectors};
 use fetchhost_formats::nar::file_size_as_nar;
 use fetchhost_formats::{
     ContentAddress, FixedOutput, Hash, HashAlgorithm, Hasher, NarInfo, OutputMode, PublicKey,
-    SigningKey,
+    RecordedAddress, SigningKey,
 };
 
 fn file(contents: &[u8], executable: bool) -> Tree {
@@ -148,7 +148,7 @@ fn a_content_addressed_narinfo_describes_the_path_of_its_fixed_output() {
     let mut seen = 0;
     for case in cases(&vectors(), "narinfo") {
         let record: NarInfo = text(&case, "text").parse().unwrap();
-        if let Some(ContentAddress { mode, hash }) = record.ca {
+        if let Some(RecordedAddress::Fixed(ContentAddress { mode, hash })) = record.ca {
             let output = FixedOutput {
                 name: record.store_path.name().parse().unwrap(),
                 mode,

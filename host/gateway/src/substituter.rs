@@ -31,7 +31,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use fetchhost_formats::STORE_DIR;
+use fetchhost_formats::CacheInfo;
 use fetchhost_policy::printable;
 use http::{StatusCode, Uri};
 
@@ -72,8 +72,7 @@ async fn info(
         return stranger(&gateway);
     }
     gateway.metrics.request(RequestOutcome::Status);
-    let text = format!("StoreDir: {STORE_DIR}\nWantMassQuery: 1\nPriority: {PRIORITY}\n");
-    answer::record(INFO, text)
+    answer::record(INFO, CacheInfo::new(true, PRIORITY).to_string())
 }
 
 async fn narinfo(

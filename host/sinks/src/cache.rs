@@ -49,7 +49,10 @@ fn is_valid(cache: &Cache, output: &FixedOutput, found: &Recorded) -> Result<boo
     let agrees = output.mode == OutputMode::Flat
         || output.hash.algorithm() != HashAlgorithm::Sha256
         || output.hash == record.nar_hash;
-    if record.ca != Some(output.content_address()) || !agrees || !record.references.is_empty() {
+    if record.ca != Some(output.content_address().into())
+        || !agrees
+        || !record.references.is_empty()
+    {
         return Ok(false);
     }
     cache.has_nar(record)
@@ -125,7 +128,7 @@ impl Staged for Staging {
             references: BTreeSet::new(),
             deriver: None,
             signatures: Vec::new(),
-            ca: Some(output.content_address()),
+            ca: Some(output.content_address().into()),
         };
         keys.iter().for_each(|key| record.sign(key));
         let published = cache.publish(&record, &keys, &|found| is_valid(&cache, output, found))?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use fetchhost_credentials::Keyring;
+use fetchhost_formats::CacheInfo;
 use fetchhost_gateway::{Folder, Opened, Upstream};
 use fetchhost_policy::{Broker, HostPart, Method, ModuleId, SlotName, UpstreamUrl, printable};
 use fetchhost_transport::{Client, Outgoing};
@@ -17,7 +18,7 @@ use crate::printer::Printer;
 use crate::unattended::denied;
 
 /// The file by which a folder is a binary cache.
-const CACHE_INFO: &str = "nix-cache-info";
+const CACHE_INFO: &str = CacheInfo::FILE;
 
 /// The caches of the configuration, and then those that were typed.
 pub(crate) fn upstreams(
@@ -84,7 +85,7 @@ struct Server {
 impl Server {
     /// Refuses a cache that no grant reaches.
     fn check(&self) -> Result<(), Failure> {
-        let Some(url) = self.url.below("nix-cache-info") else {
+        let Some(url) = self.url.below(CACHE_INFO) else {
             return Ok(());
         };
         match self.permit(&url) {

@@ -28,9 +28,11 @@ mod encoder;
 mod error;
 mod event;
 mod framing;
+mod listing;
 
 pub use decoder::{DecodeError, decode};
 pub use encoder::{Encoder, MAX_DEPTH, MAX_NAME_LEN, MAX_TARGET_LEN};
 pub use error::NarError;
 pub use event::{Event, Piece};
 pub use framing::file_size_as_nar;
+pub use listing::{Listing, ListingError, MAX_LISTED_ENTRIES, MAX_LISTING_BYTES, list};

@@ -51,12 +51,7 @@ impl Cache {
         file.take(MAX_RECORD).read_to_end(&mut bytes)?;
         let described = || {
             let record = NarInfo::parse(std::str::from_utf8(&bytes).ok()?).ok()?;
-            let address = record.ca.clone()?;
-            let output = FixedOutput {
-                name: record.store_path.name().parse().ok()?,
-                mode: address.mode,
-                hash: address.hash,
-            };
+            let output = record.fixed_output()?;
             Some((record, output))
         };
         Ok(described())

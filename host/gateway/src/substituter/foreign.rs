@@ -7,10 +7,9 @@
 //! |---|---|
 //! | of another path than was asked for | not passed on |
 //! | that [`NarInfo`] does not read | not passed on |
-//! | the same, but for a `CA` that is no fixed output | passed on; is not content-addressed |
-//! | whose `CA` does not make its path, or with references | the same |
+//! | whose `CA` is no fixed output, or does not make its path; with references | passed on; is not content-addressed |
 
-use fetchhost_formats::{Compression, ContentAddressError, FixedOutput, NarInfo, NarInfoError};
+use fetchhost_formats::{Compression, FixedOutput, NarInfo};
 
 /// A record that may be passed on.
 pub(crate) struct Foreign {
@@ -25,19 +24,13 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// Reads the record of the path with this hash; else says why it is none.
     pub(crate) fn parse(text: &str, hash: &str) -> Result<Self, String> {
-        let record = match NarInfo::parse(text) {
-            Err(NarInfoError::ContentAddress(ContentAddressError::NotFixed { .. })) => {
-                NarInfo::parse(&without_address(text))
-            }
-            parsed => parsed,
-        };
-        let record = record.map_err(|error| error.to_string())?;
+        let record = NarInfo::parse(text).map_err(|error| error.to_string())?;
         if record.store_path.hash_part() != hash {
             return Err(format!("it is about `{}`", record.store_path));
         }
         Ok(Self {
             lines: text.lines().map(str::to_owned).collect(),
-            output: output(&record),
+            output: record.fixed_output(),
             url: record.url.as_str().to_owned(),
             compression: record.compression,
         })
@@ -59,21 +52,4 @@ impl Foreign {
     pub(crate) fn extension(&self) -> String {
         format!(".nar{}", self.compression.extension())
     }
-}
-
-fn without_address(text: &str) -> String {
-    let kept = text.lines().filter(|line| !line.starts_with("CA: "));
-    kept.flat_map(|line| [line, "\n"]).collect()
-}
-
-/// The fixed output that a record is about.
-fn output(record: &NarInfo) -> Option<FixedOutput> {
-    let address = record.ca.clone()?;
-    let output = FixedOutput {
-        name: record.store_path.name().parse().ok()?,
-        mode: address.mode,
-        hash: address.hash,
-    };
-    let makes_it = output.store_path() == record.store_path && record.references.is_empty();
-    makes_it.then_some(output)
 }

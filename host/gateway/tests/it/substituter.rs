@@ -47,7 +47,7 @@ fn what_was_fetched_is_a_path_of_a_binary_cache() {
         assert_eq!(answer.header("content-type"), Some("text/x-nix-narinfo"));
         let record = NarInfo::parse(answer.text()).unwrap();
         assert_eq!(record.store_path, url.output.store_path());
-        assert_eq!(record.ca, Some(url.output.content_address()));
+        assert_eq!(record.ca, Some(url.output.content_address().into()));
         assert_eq!(format!("/{}", record.url), nar);
         assert_eq!(record.compression, Compression::None);
         assert!(record.references.is_empty());

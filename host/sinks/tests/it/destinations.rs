@@ -1,6 +1,6 @@
 //! What may follow `--to`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fetchhost_cache::{CachePlace, CacheUrl, Writing};
 use fetchhost_formats::Compression;

@@ -62,7 +62,10 @@ async fn what_is_published_is_a_cache_that_nix_can_read() {
 
             let record = record(folder.path(), &verified);
             assert_eq!(&record.store_path, verified.store_path());
-            assert_eq!(record.ca, Some(verified.fixed_output().content_address()));
+            assert_eq!(
+                record.ca,
+                Some(verified.fixed_output().content_address().into())
+            );
             assert!(record.references.is_empty() && record.signatures.is_empty());
             let nar = folder.path().join(record.url.as_str());
             assert_eq!(committed.physical, nar);
@@ -279,6 +282,20 @@ async fn a_cache_of_another_store_is_refused() {
     );
     assert!(error.is_configuration());
     assert_eq!(files(folder.path()), ["nix-cache-info"]);
+}
+
+#[tokio::test]
+async fn a_cache_that_nix_could_not_open_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("nix-cache-info"), "Priority: high\n").unwrap();
+    let error = cache(folder.path(), "").open(&incoming()).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .ends_with("has the priority `high`, which is no number that Nix reads"),
+        "{error}"
+    );
+    assert!(!error.is_configuration() && error.hint().is_some());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod examples;
 mod exec;
 mod expressions;
 mod flake;
+mod formats;
 mod gateway;
 mod gitlab_fetchers;
 mod hostile_modules;

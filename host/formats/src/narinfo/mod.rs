@@ -10,7 +10,13 @@
 //! | no `Compression` | yes, and it means `bzip2`, as in Nix |
 //! | no newline at the end, no space after a field's colon | no: Nix would misread it |
 //! | a NarHash other than sha256, NarSize 0, a required field missing or twice | no |
-//! | a `CA` that is no fixed output (`text:`, `fixed:git:`) | no: this program never makes one |
+//! | a `CA` of a kind that this program cannot compute (`fixed:git:`) | yes, kept as it is written |
+//! | an empty `CA` | yes, and it means none, as in Nix |
+//! | more than 1 MiB | no |
+
+mod proof;
+mod signatures;
+mod url;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
@@ -20,11 +26,22 @@ use nix_derivation::StoreDir;
 use thiserror::Error;
 
 use crate::compression::{Compression, UnknownCompression};
-use crate::content_address::{ContentAddress, ContentAddressError};
+use crate::content_address::ContentAddressError;
 use crate::hash::{Hash, HashAlgorithm, HashError};
-use crate::quote::{cut, quoted};
-use crate::signing::{Signature, SigningKey};
+use crate::quote::cut;
+use crate::recorded_address::RecordedAddress;
+use crate::signing::Signature;
 use crate::store_path::StorePath;
+
+pub use proof::{Proof, Unproved};
+pub use signatures::add_signatures;
+pub use url::{NarUrl, NarUrlError};
+
+/// Longest record that is read, in bytes.
+pub const MAX_NARINFO_BYTES: usize = nix_narinfo::MAX_NARINFO_SIZE;
+
+/// The field of the content address.
+const ADDRESS: &str = "CA: ";
 
 /// A narinfo record. [`fmt::Display`] writes the file's contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +66,9 @@ pub struct NarInfo {
     pub deriver: Option<StorePath>,
     /// Signatures over [`NarInfo::fingerprint`].
     pub signatures: Vec<Signature>,
-    /// What the path is computed from; with it Nix needs no signature.
-    pub ca: Option<ContentAddress>,
+    /// What the path is said to be computed from; [`NarInfo::proof`] tells whether it is. With it Nix
+    /// needs no signature.
+    pub ca: Option<RecordedAddress>,
 }
 
 impl NarInfo {
@@ -61,8 +79,12 @@ impl NarInfo {
     /// When Nix would refuse or misread the record, or when it holds something that this program
     /// does not know; see the table above.
     pub fn parse(text: &str) -> Result<Self, NarInfoError> {
+        if text.len() > MAX_NARINFO_BYTES {
+            return Err(NarInfoError::TooLarge { got: text.len() });
+        }
         check_lines(text)?;
-        let record = nix_narinfo::NarInfo::parse_in(&StoreDir::default(), text.as_bytes())
+        let (ca, rest) = split_address(text)?;
+        let record = nix_narinfo::NarInfo::parse_in(&StoreDir::default(), rest.as_bytes())
             .map_err(|error| NarInfoError::Record {
                 message: cut(&error.to_string()),
             })?;
@@ -91,10 +113,7 @@ impl NarInfo {
                 .iter()
                 .filter_map(|found| found.to_nix_string().parse().ok())
                 .collect(),
-            ca: record
-                .content_address()
-                .map(ContentAddress::from_nix)
-                .transpose()?,
+            ca,
         })
     }
 
@@ -110,11 +129,6 @@ impl NarInfo {
             self.nar_size,
             references.join(",")
         )
-    }
-
-    /// Adds the signature of `key`.
-    pub fn sign(&mut self, key: &SigningKey) {
-        self.signatures.push(key.sign(&self.fingerprint()));
     }
 }
 
@@ -142,7 +156,7 @@ impl fmt::Display for NarInfo {
         if let Some(deriver) = &self.deriver {
             writeln!(out, "Deriver: {}", deriver.base_name())?;
         }
-        // Nix keeps signatures as a sorted set of their texts.
+        // Nix keeps signatures as a sorted set: of their texts in 2.26, by the names of keys in 2.34.
         for signature in self
             .signatures
             .iter()
@@ -183,58 +197,32 @@ fn check_lines(text: &str) -> Result<(), NarInfoError> {
     Ok(())
 }
 
-/// The place of a NAR in a cache: visible ASCII, so that it cannot break the line it is written on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NarUrl(String);
-
-impl NarUrl {
-    /// Where Nix puts a NAR: `nar/<nix32 of the file's hash>.nar` and the compression's extension.
-    #[must_use]
-    pub fn for_file(file_hash: &Hash, compression: Compression) -> Self {
-        Self(format!(
-            "nar/{}.nar{}",
-            file_hash.nix32(),
-            compression.extension()
-        ))
-    }
-
-    /// The text of the field.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for NarUrl {
-    type Err = NarUrlError;
-
-    fn from_str(text: &str) -> Result<Self, NarUrlError> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(NarUrlError {
-                given: text.to_owned(),
-            });
+/// Takes the content address out of a record: the wrapped crate refuses those that it does not know.
+fn split_address(text: &str) -> Result<(Option<RecordedAddress>, String), NarInfoError> {
+    let mut address = None;
+    let mut rest = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let Some(value) = line.strip_prefix(ADDRESS) else {
+            rest.push_str(line);
+            continue;
+        };
+        if address.replace(value.trim_end_matches('\n')).is_some() {
+            return Err(NarInfoError::Addresses);
         }
-        Ok(Self(text.to_owned()))
     }
-}
-
-impl fmt::Display for NarUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// A text that cannot be a narinfo's `URL`.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{} is not the URL of a NAR", quoted(given))]
-pub struct NarUrlError {
-    /// The text.
-    pub given: String,
+    let address = address.filter(|value| !value.is_empty());
+    Ok((address.map(str::parse).transpose()?, rest))
 }
 
 /// Why a text is not a narinfo record.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NarInfoError {
+    /// Longer than any record.
+    #[error("a narinfo has at most {} KiB, this one has {} KiB", MAX_NARINFO_BYTES >> 10, got.div_ceil(1024))]
+    TooLarge {
+        /// Its length, in bytes.
+        got: usize,
+    },
     /// The last line has no newline: the record was cut.
     #[error("the narinfo does not end with a newline")]
     Unterminated,
@@ -262,6 +250,9 @@ pub enum NarInfoError {
     /// The `Compression` field.
     #[error(transparent)]
     Compression(#[from] UnknownCompression),
+    /// There is more than one `CA` field.
+    #[error("the narinfo has two content addresses")]
+    Addresses,
     /// The `CA` field.
     #[error(transparent)]
     ContentAddress(#[from] ContentAddressError),
