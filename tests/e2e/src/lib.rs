@@ -25,7 +25,7 @@ pub use finished::Finished;
 pub use hostile::Hostile;
 pub use installation::Installation;
 pub use nix::{Nix, nix_string};
-pub use s3_server::{ACCESS_KEY_ID, S3Server, SECRET_ACCESS_KEY};
+pub use s3_server::{ACCESS_KEY_ID, Quirk, S3Server, SECRET_ACCESS_KEY};
 pub use sandbox::{Sandbox, TOKEN, TOKEN_VARIABLE, files_below, private_project};
 pub use skip::{is_root, say, skip};
 pub use traces::Secret;

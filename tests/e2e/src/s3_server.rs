@@ -1,14 +1,14 @@
 //! An S3 server that was not written here: s3s-fs, on loopback, which checks every signature.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -20,6 +20,18 @@ use tokio::sync::oneshot;
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
 /// The secret access key that belongs to it: a canary, which must be in no request.
 pub const SECRET_ACCESS_KEY: &str = "canary/S3cretAccessKey+OfTheTests=";
+
+/// How a server differs from an honest one.
+#[derive(Clone, Debug, Default)]
+pub enum Quirk {
+    /// In nothing.
+    #[default]
+    None,
+    /// It writes whatever the conditions, as Garage does.
+    IgnoresConditions,
+    /// It answers requests of this method with this status and S3's error of this code.
+    Refuses(&'static str, u16, &'static str),
+}
 
 /// A running server. Its buckets are folders, its objects files.
 pub struct S3Server {
@@ -37,6 +49,15 @@ impl S3Server {
     /// When it cannot listen.
     #[must_use]
     pub fn start() -> Self {
+        Self::with(Quirk::None)
+    }
+
+    /// A server without buckets that differs from an honest one.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[must_use]
+    pub fn with(quirk: Quirk) -> Self {
         let folder = TempDir::new().unwrap();
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
@@ -61,8 +82,9 @@ impl S3Server {
                     };
                     let Ok((stream, _)) = accepted else { continue };
                     let (service, record) = (service.clone(), Arc::clone(&record));
+                    let quirk = quirk.clone();
                     tokio::spawn(async move {
-                        let recorded = service_fn(move |request: Request<Incoming>| {
+                        let recorded = service_fn(move |mut request: Request<Incoming>| {
                             let head = format!(
                                 "{} {}\n{:?}",
                                 request.method(),
@@ -70,7 +92,16 @@ impl S3Server {
                                 request.headers()
                             );
                             record.lock().unwrap().push(head);
-                            Service::call(&service, request)
+                            let canned = quirk.apply(&mut request);
+                            let answered =
+                                canned.is_none().then(|| Service::call(&service, request));
+                            async move {
+                                match (canned, answered) {
+                                    (Some(canned), _) => Ok(canned),
+                                    (None, Some(answered)) => answered.await,
+                                    (None, None) => unreachable!(),
+                                }
+                            }
                         });
                         let io = TokioIo::new(stream);
                         // A client that hangs up is no matter of the server's.
@@ -106,6 +137,20 @@ impl S3Server {
         std::fs::write(place, content).unwrap();
     }
 
+    /// The folder of a bucket.
+    #[must_use]
+    pub fn bucket(&self, bucket: &str) -> PathBuf {
+        self.folder.path().join(bucket)
+    }
+
+    /// Makes an empty bucket.
+    ///
+    /// # Panics
+    /// When the file system does not let it.
+    pub fn make_bucket(&self, bucket: &str) {
+        std::fs::create_dir_all(self.bucket(bucket)).unwrap();
+    }
+
     /// Method, target and headers of each request so far.
     ///
     /// # Panics
@@ -113,6 +158,31 @@ impl S3Server {
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
+    }
+}
+
+impl Quirk {
+    /// Changes the request, or answers in the server's place.
+    fn apply(&self, request: &mut Request<Incoming>) -> Option<Response<s3s::Body>> {
+        match self {
+            Self::None => None,
+            Self::IgnoresConditions => {
+                for condition in ["if-match", "if-none-match"] {
+                    request.headers_mut().remove(condition);
+                }
+                None
+            }
+            Self::Refuses(method, status, code) => {
+                (request.method().as_str() == *method).then(|| {
+                    let text = format!(
+                        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Region>eu-1</Region></Error>"
+                    );
+                    let mut answer = Response::new(s3s::Body::from(text));
+                    *answer.status_mut() = (*status).try_into().unwrap();
+                    answer
+                })
+            }
+        }
     }
 }
 

@@ -121,8 +121,17 @@ impl Sender {
             headers,
             body,
         };
+        let is_signed = slot.is_some();
         let sent = client.send(Arc::clone(broker), out).await;
-        sent.map_err(|error| Arc::new(error.into()))
+        sent.map_err(|error| {
+            Arc::new(match error {
+                // So AWS answers for a bucket that is elsewhere.
+                TransportError::BadRedirect { .. } => {
+                    BucketError::told(301, "", None, is_signed, &self.0.url)
+                }
+                error => error.into(),
+            })
+        })
     }
 
     /// What an answer that is no success means.
