@@ -130,15 +130,20 @@ impl Cache {
     /// When it cannot be written.
     pub fn ensure_info(&self) -> Result<bool, CacheError> {
         let key = Key::info();
-        match self.objects.size(&key) {
+        let is_hidden = match self.objects.size(&key) {
             Ok(Some(_)) => return Ok(false),
-            Err(error) if !error.is_denied() => return Err(error),
-            _ => {}
-        }
+            Ok(None) => false,
+            Err(error) if error.is_denied() => true,
+            Err(error) => return Err(error),
+        };
         let writing = self.writing();
         let text = CacheInfo::new(writing.want_mass_query, writing.priority).to_string();
         // Whoever comes first wins, and both wrote the same kind of thing.
-        self.objects.create(&key, Kind::Info, text.as_bytes())
+        match self.objects.create(&key, Kind::Info, text.as_bytes()) {
+            // Access keys that may not even look: it is for whoever made the cache to have written it.
+            Err(error) if is_hidden && error.is_denied() => Ok(false),
+            created => created,
+        }
     }
 
     /// The keys that sign records.
@@ -215,6 +220,17 @@ impl Cache {
         // A key of ours is visible ASCII.
         let url = named.as_str().parse().unwrap_or(wanted);
         Ok((url, hash, size))
+    }
+
+    /// Takes our own NAR away after another publisher's record stayed, unless that names it or its contents
+    /// name it: then a record of another path may name it too. Who fails leaves an orphan, which harms nobody.
+    pub fn discard(&self, own: &NarUrl, kept: &NarUrl) {
+        let Some(key) = Key::nar(own).filter(|key| own != kept && key.is_chosen()) else {
+            return;
+        };
+        if let Err(error) = self.objects.delete(&key) {
+            tracing::warn!(%error, "a NAR that nobody needs stays");
+        }
     }
 
     /// Writes a record unless there is one that `is_valid`: that one stays, and gets the signatures of `keys`

@@ -5,11 +5,19 @@ use std::io::{self, Read, Write};
 use std::time::SystemTime;
 
 use fetchhost_formats::{NarUrl, StorePath};
+use rand::Rng as _;
 
 use crate::error::CacheError;
 
 /// The longest key that is taken from a record or a listing, in bytes; S3's own limit.
 const MAX_KEY: usize = 1024;
+
+/// Where NARs are.
+const NAR_FOLDER: &str = "nar/";
+/// Letters of a name that is chosen: fewer than a hash of contents has.
+const CHOSEN_LENGTH: usize = 32;
+/// Nix's own letters for hashes.
+const LETTERS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
 /// The name of something in a cache, relative to its root: segments of visible ASCII between single slashes,
 /// none of them `.` or `..`, and nothing that a URL would read otherwise.
@@ -70,6 +78,21 @@ impl Key {
     #[must_use]
     pub fn nar(url: &NarUrl) -> Option<Self> {
         Self::parse(url.as_str())
+    }
+
+    /// A name for a NAR whose contents are not known yet, ending with `suffix`: at random.
+    pub(crate) fn chosen(suffix: &str) -> Option<Self> {
+        let mut random = rand::rng();
+        let letters = (0..CHOSEN_LENGTH).map(|_| LETTERS[random.random_range(0..LETTERS.len())]);
+        let name: String = letters.map(char::from).collect();
+        Self::parse(&format!("{NAR_FOLDER}{name}{suffix}"))
+    }
+
+    /// Whether it is a name that was chosen at random, and not by contents.
+    pub(crate) fn is_chosen(&self) -> bool {
+        let name = self.0.strip_prefix(NAR_FOLDER).unwrap_or_default();
+        let stem = name.split('.').next().unwrap_or_default();
+        stem.len() == CHOSEN_LENGTH && stem.bytes().all(|byte| LETTERS.contains(&byte))
     }
 
     /// The text.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use fetchhost_artifact::Verified;
 use fetchhost_cache::{
-    Archive, Cache, CacheError, CachePlace, Compressor, Key, Published, Recorded, decompressed,
-    lacks,
+    Archive, Cache, CacheError, CachePlace, Compressor, Key, Kind, Published, Recorded,
+    decompressed, lacks,
 };
-use fetchhost_formats::nar::Piece;
+use fetchhost_formats::nar::{Listing, ListingError, Piece};
 use fetchhost_formats::{FixedOutput, HashAlgorithm, NarInfo, OutputMode, SigningKey};
 
 use crate::error::SinkError;
@@ -84,6 +84,7 @@ pub(crate) fn begin(cache: &Cache) -> Result<Box<dyn Staged>, SinkError> {
         cache: cache.clone(),
         keys,
         compressor: cache.begin()?,
+        listing: cache.writing().listing.then(Contents::default),
         written: 0,
     }))
 }
@@ -93,6 +94,8 @@ struct Staging {
     cache: Cache,
     keys: Vec<SigningKey>,
     compressor: Compressor,
+    /// What is in it, where that is wanted and can be said.
+    listing: Option<Contents>,
     /// Bytes of the archive so far, before compression.
     written: u64,
 }
@@ -100,6 +103,12 @@ struct Staging {
 impl Staged for Staging {
     fn write(&mut self, batch: &[Piece]) -> Result<(), SinkError> {
         self.written += archive_len(batch);
+        if let Some(mut contents) = self.listing.take() {
+            match contents.take(batch) {
+                Ok(()) => self.listing = Some(contents),
+                Err(error) => tracing::warn!(%error, "there will be no listing"),
+            }
+        }
         let bytes = batch.iter().map(|piece| piece.nar.as_ref());
         Ok(self.compressor.write(bytes)?)
     }
@@ -109,6 +118,7 @@ impl Staged for Staging {
             cache,
             keys,
             compressor,
+            listing,
             written,
         } = *self;
         check_complete(&cache.label(), written, verified)?;
@@ -131,10 +141,17 @@ impl Staged for Staging {
             ca: Some(output.content_address().into()),
         };
         keys.iter().for_each(|key| record.sign(key));
+        if let Some(listing) = listing {
+            let key = Key::listing(verified.store_path());
+            cache.objects().put(&key, Kind::Json, &listing.finish())?;
+        }
         let published = cache.publish(&record, &keys, &|found| is_valid(&cache, output, found))?;
         let url = match published {
             Published::New => url,
-            Published::Kept(record) => record.url,
+            Published::Kept(record) => {
+                cache.discard(&url, &record.url);
+                record.url
+            }
         };
         let committed = Committed {
             label: cache.label(),
@@ -143,6 +160,25 @@ impl Staged for Staging {
             narinfo: Some(place(&cache, &Key::record(verified.store_path()))),
         };
         Ok((committed, Kept::without()))
+    }
+}
+
+/// The listing of an archive that passes by.
+#[derive(Default)]
+struct Contents {
+    listing: Listing,
+    text: Vec<u8>,
+}
+
+impl Contents {
+    fn take(&mut self, batch: &[Piece]) -> Result<(), ListingError> {
+        let mut pieces = batch.iter();
+        pieces.try_for_each(|piece| self.listing.push(piece, &mut self.text))
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.listing.finish(&mut self.text);
+        self.text
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutPayload};
-use rand::Rng as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,10 +18,6 @@ use crate::objects::{Key, Kind, Upload};
 const AT_ONCE: usize = 3;
 /// The most parts of one object, by S3's rules.
 const MAX_PARTS: usize = 10_000;
-/// Letters of a name that is chosen beforehand.
-const NAME_LENGTH: usize = 32;
-/// Nix's own letters for hashes.
-const LETTERS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
 /// How many uploads have neither ended nor been given up.
 static UNFINISHED: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::channel(0).0);
@@ -111,19 +106,14 @@ impl BucketUpload {
 
     /// Begins under a name of its own: that of the contents is known at their end.
     fn begin(&self) -> Result<Parts, CacheError> {
-        let mut random = rand::rng();
-        let letters = (0..NAME_LENGTH).map(|_| LETTERS[random.random_range(0..LETTERS.len())]);
-        let name: String = letters.map(char::from).collect();
-        let key = format!("nar/{name}{}", self.suffix);
-        let broken = || CacheError::Bucket {
+        let key = Key::chosen(&self.suffix).ok_or_else(|| CacheError::Bucket {
             label: self.bucket.0.label.clone(),
             action: "upload",
-            key: key.clone(),
+            key: self.suffix.clone(),
             source: std::sync::Arc::new(BucketError::Broken {
                 detail: "it cannot be a name".to_owned(),
             }),
-        };
-        let key = Key::parse(&key).ok_or_else(broken)?;
+        })?;
         let unfinished = Unfinished::begin();
         let shared = &self.bucket.0;
         let options = PutMultipartOptions {

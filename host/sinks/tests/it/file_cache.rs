@@ -116,6 +116,18 @@ async fn what_is_published_is_a_cache_that_nix_can_read() {
 }
 
 #[tokio::test]
+async fn a_listing_says_what_is_in_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let destination = cache(folder.path(), "write-nar-listing=true&compression=none");
+    let (_, verified) = publish(&destination, NAR, tree()).await.unwrap();
+    let record = record(folder.path(), &verified);
+    let archive = fs::read(folder.path().join(record.url.as_str())).unwrap();
+    let listing = narinfo_path(folder.path(), &verified).with_extension("ls");
+    let expected = fetchhost_formats::nar::list(&mut archive.as_slice()).unwrap();
+    assert_eq!(fs::read(listing).unwrap(), expected);
+}
+
+#[tokio::test]
 async fn a_signed_record_is_the_one_that_nix_made_of_the_same_file() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../../../formats/tests/vectors/nix.json")).unwrap();

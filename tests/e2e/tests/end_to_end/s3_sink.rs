@@ -224,6 +224,24 @@ fn several_publishers_at_once_make_one_valid_record() {
 }
 
 #[test]
+fn who_loses_the_race_takes_his_own_parts_away() {
+    let (standin, line) = large();
+    let (server, sandbox) = (server(Quirk::None), with_keys());
+    let place = url(&server, "&compression=none&multipart-chunk-size=5242880");
+    let line = line.with("--to", &place);
+    sandbox.run(line.clone()).exits(0);
+    let first = held(&server, ".nar");
+    // Whoever comes second has looked before the first one published.
+    sandbox.run(line.flag("--refetch")).exits(0);
+    assert_eq!(held(&server, ".nar"), first);
+    assert_eq!(
+        (held(&server, ".narinfo").len(), held(&server, ".nar").len()),
+        (1, 1)
+    );
+    drop(standin);
+}
+
+#[test]
 fn each_refusal_has_its_own_message_and_remedy() {
     let standin = private_project();
     let publish = |server: &S3Server, sandbox: &Sandbox| {
