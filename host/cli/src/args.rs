@@ -170,8 +170,8 @@ pub(crate) struct FetchArgs {
     pub(crate) params: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Where the result goes: store (the default of `run`), store=URI, out:PATH, or
-    /// file:///DIR?compression=zstd&secret-key=FILE; repeatable
+    /// Where the result goes: store (the default of `run`), store=URI, out:PATH,
+    /// file:///DIR?compression=zstd&secret-key=FILE, or s3://BUCKET?region=REGION; repeatable
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Vec<String>,
     /// Also reach this origin, directly and by redirect, never with a credential; repeatable
@@ -394,7 +394,7 @@ pub(crate) enum CredentialCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct GrantAddArgs {
-    /// builtin:NAME, sha256:HEX or host:substituter; or a fetcher of it, as for `run`
+    /// builtin:NAME, sha256:HEX, host:substituter or host:cache; or a fetcher of it, as for `run`
     pub(crate) module: String,
     /// An origin that it may ask, or https://*.NAME; repeatable
     #[arg(long, required = true)]
@@ -425,7 +425,7 @@ pub(crate) enum GrantCommand {
     Add(GrantAddArgs),
     /// Remove grants of a module from your configuration
     Remove {
-        /// builtin:NAME, sha256:HEX or host:substituter; or a fetcher of it, as for `run`
+        /// builtin:NAME, sha256:HEX, host:substituter or host:cache; or a fetcher of it, as for `run`
         module: String,
         /// The granted origin to remove; repeatable [default: the module's only grant]
         #[arg(long)]
