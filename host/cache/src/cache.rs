@@ -177,7 +177,12 @@ impl Cache {
         let Some(key) = Key::nar(&record.url) else {
             return Ok(false);
         };
-        let Some(found) = self.objects.size(&key)? else {
+        // Where the bucket cannot be listed, what is missing is forbidden.
+        let found = match self.objects.size(&key) {
+            Err(error) if error.is_denied() => None,
+            found => found?,
+        };
+        let Some(found) = found else {
             return Ok(false);
         };
         // Its length is said at least once: of the file, or of the NAR when that is the file.

@@ -95,7 +95,7 @@ impl fmt::Display for CacheReport {
         let Self { paths, nars, .. } = self;
         writeln!(
             out,
-            "  {paths} paths, {nars} NARs, {} in all",
+            "  paths: {paths}, NARs: {nars}, in all {}",
             HumanBytes(self.bytes)
         )?;
         match self.conditional_writes {
