@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use fetchhost_e2e::{CommandLine, Installation, Sandbox, sri};
+use fetchhost_e2e::{
+    ACCESS_KEY_ID, CommandLine, Installation, S3Server, SECRET_ACCESS_KEY, Sandbox, sri,
+};
 use fetchhost_standin::{Config, Standin, big_file};
 
 const MIB: u64 = 1 << 20;
@@ -77,4 +79,26 @@ fn every_sink_takes_an_artifact_of_any_size_in_the_same_memory() {
             small / MIB
         );
     }
+}
+
+/// Parts are kept until they have arrived, and no more of them than some.
+#[test]
+fn a_bucket_takes_a_large_artifact_in_bounded_memory() {
+    const LENGTH: u64 = 160 * MIB;
+    let (standin, server) = (
+        Standin::start(Config::new("none")).unwrap(),
+        S3Server::start(),
+    );
+    server.make_bucket("team");
+    let content: Vec<u8> = big_file(LENGTH).flatten().collect();
+    let url = format!("{}/public/big/{LENGTH}", standin.url());
+    let to = format!("s3://team?endpoint={}&compression=none", server.url());
+    let sandbox = Sandbox::new()
+        .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    let peak = peak(
+        &sandbox,
+        CommandLine::http_file(&url, &sri(&content)).with("--to", to),
+    );
+    assert!(peak <= BOUND, "{} MiB", peak / MIB);
 }
