@@ -73,17 +73,24 @@ pub enum ModuleId {
     Host(HostPart),
 }
 
-/// A part of the host that sends requests of its own. It needs a grant for each origin, as modules do.
+/// A part of the host that sends requests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPart {
-    /// `host:substituter`: the gateway, which serves another binary cache again.
+    /// `host:substituter`: the gateway, which serves another binary cache again. It needs a grant for each
+    /// origin, as modules do.
     Substituter,
+    /// `host:sts`: a credential's source, which has AWS's security token service give it access keys. Nobody
+    /// grants it anything: the source names the one server that it asks. A [`Deny`](crate::Deny) holds for it.
+    Sts,
 }
 
 impl HostPart {
+    const ALL: [Self; 2] = [Self::Substituter, Self::Sts];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Substituter => "substituter",
+            Self::Sts => "sts",
         }
     }
 }
@@ -122,11 +129,8 @@ impl FromStr for ModuleId {
             };
         }
         if let Some(part) = text.strip_prefix("host:") {
-            return if part == HostPart::Substituter.name() {
-                Ok(Self::Host(HostPart::Substituter))
-            } else {
-                Err(refuse())
-            };
+            let known = HostPart::ALL.into_iter().find(|known| known.name() == part);
+            return known.map(Self::Host).ok_or_else(refuse);
         }
         let hex = text.strip_prefix("sha256:").ok_or_else(refuse)?.as_bytes();
         if hex.len() != 64 {
@@ -261,6 +265,7 @@ mod tests {
             "builtin:gitlab",
             "builtin:http-2",
             "host:substituter",
+            "host:sts",
             digest.as_str(),
         ] {
             assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);

@@ -36,6 +36,7 @@ mod route;
 mod s3;
 mod scheme;
 mod source;
+mod sts;
 mod suggest;
 mod upstream;
 
@@ -59,5 +60,6 @@ pub use proxy::{EnvironmentProxyError, Exception, Proxies, Proxy, ProxyError, Pr
 pub use route::{Route, RoutedUrl, UrlPattern, UrlPatternError};
 pub use scheme::{AwsScope, Scheme, SchemeError};
 pub use source::{AWS_KEY_VARIABLES, Program, SourceError, SourceSpec};
+pub use sts::{StsServer, StsServerError};
 pub use suggest::nearest;
 pub use upstream::{UpstreamUrl, UpstreamUrlError};

@@ -10,7 +10,7 @@ use fetchhost_policy::{
     SlotName, UpstreamUrl, nearest,
 };
 
-use super::{details, module, values};
+use super::{details, module, takes_no_grant, values};
 use crate::args::GrantAddArgs;
 use crate::catalog;
 use crate::commands::credential::{check_known, names};
@@ -33,6 +33,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
             Some(fetchers(catalog::builtin(&context.engine()?, name).await?))
         }
         (None, ModuleId::Host(HostPart::Substituter)) => Some(vec![UpstreamUrl::needs()]),
+        (None, ModuleId::Host(HostPart::Sts)) => return Err(takes_no_grant(&named.id)),
         (None, ModuleId::Digest(_)) => None,
     };
     if let Some(fetchers) = known {

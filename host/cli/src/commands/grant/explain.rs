@@ -2,6 +2,7 @@
 
 use fetchhost_policy::{Broker, Consent, HostPart, ModuleId, Origin, UpstreamUrl};
 
+use super::takes_no_grant;
 use crate::catalog;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
@@ -28,6 +29,10 @@ pub(crate) async fn explain(
         let broker = Broker::new(substituter, NAME, &UpstreamUrl::needs(), config, None)?;
         let explained = broker.explain(&origin).to_string();
         return context.printer.result(explained.trim_end());
+    }
+    let sts = ModuleId::Host(HostPart::Sts);
+    if fetcher == sts.to_string() {
+        return Err(takes_no_grant(&sts));
     }
     let all = catalog::select_all(&context.engine()?, fetcher).await?;
     let credentials = fetching::credentials(credential)?;
