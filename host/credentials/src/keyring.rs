@@ -10,7 +10,7 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 
 use crate::{
-    Cancel, CredentialError, Looked, Secret,
+    Cancel, CredentialError, Looked, Secret, StsAnswer, StsFailure, StsRequest,
     secret::leave_no_core_file,
     source::{self, Surroundings},
     terminal::ask_hidden,
@@ -54,6 +54,7 @@ impl Keyring {
         Self::with_surroundings(Surroundings {
             environment: Box::new(environment),
             ask: Box::new(ask_hidden),
+            sts: None,
             clock: Box::new(SystemTime::now),
             cancel: Cancel::new(),
         })
@@ -67,6 +68,18 @@ impl Keyring {
         ask: impl Fn(&str, &Cancel) -> io::Result<Option<Secret>> + Send + Sync + 'static,
     ) -> Self {
         self.surroundings.ask = Box::new(ask);
+        self
+    }
+
+    /// With `ask` to send a question to AWS's STS, which gives access keys for a web identity; without it
+    /// there are none. It blocks, sends to the server in the question alone, and ends when the
+    /// [`Cancel`] is fired.
+    #[must_use]
+    pub fn asking_sts(
+        mut self,
+        ask: impl Fn(StsRequest, &Cancel) -> Result<StsAnswer, StsFailure> + Send + Sync + 'static,
+    ) -> Self {
+        self.surroundings.sts = Some(Box::new(ask));
         self
     }
 

@@ -16,7 +16,9 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, terminal::Ask};
+use crate::{
+    Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, sts::AskSts, terminal::Ask,
+};
 use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
@@ -35,6 +37,8 @@ type Clock = dyn Fn() -> SystemTime + Send + Sync;
 pub(crate) struct Surroundings {
     pub(crate) environment: Box<Environment>,
     pub(crate) ask: Box<Ask>,
+    /// How STS is asked, where it may be.
+    pub(crate) sts: Option<Box<AskSts>>,
     pub(crate) clock: Box<Clock>,
     pub(crate) cancel: Cancel,
 }
@@ -57,7 +61,7 @@ impl Surroundings {
 pub enum Looked {
     /// It is there, and nobody has to be asked.
     Ready,
-    /// Only asking tells: a program, or the user for a passphrase.
+    /// Only asking tells: a program, a server, or the user for a passphrase.
     Unknown,
 }
 
@@ -174,13 +178,7 @@ pub(crate) fn look(
             file(&path, trust, FileKind::Netrc)
         }
         // Whether the keys are there shows only in the file that may have them.
-        SourceSpec::Aws(profile) => {
-            check(
-                spec,
-                &aws::read(spec, profile.as_deref(), surroundings)?.secret,
-            )?;
-            Ok(Looked::Ready)
-        }
+        SourceSpec::Aws(profile) => aws::look(spec, profile.as_deref(), surroundings),
     }
 }
 

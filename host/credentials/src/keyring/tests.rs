@@ -6,6 +6,7 @@ mod files;
 mod helpers;
 mod others;
 mod programs;
+mod web_identity;
 
 use std::{sync::Mutex, time::Duration};
 
@@ -59,6 +60,7 @@ fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
             questions.lock().unwrap().push(question.to_owned());
             Ok(typed.map(|answer| Secret::from(answer.to_owned())))
         }),
+        sts: None,
         clock: Box::new(move || *clock.lock().unwrap()),
         cancel: Cancel::new(),
     });

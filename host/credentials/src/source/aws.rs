@@ -3,14 +3,16 @@
 //! | looked for | when |
 //! |---|---|
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | first, where no profile is named |
-//! | the profile that is named, else `$AWS_PROFILE`, else `default`, in `$AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials` | then |
-//! | the same profile in `$AWS_CONFIG_FILE` or `~/.aws/config` | where the first has no such profile, or no keys in it |
+//! | `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, a [web identity](web_identity) | then, where no profile is named |
+//! | the profile that is named, else `$AWS_PROFILE`, else `default`, in `$AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials`: its web identity, else its keys | then |
+//! | the same profile in `$AWS_CONFIG_FILE` or `~/.aws/config` | where the first has no such profile, or neither in it |
 //!
-//! Profiles that say where keys are to be had (`sso_…`, `role_arn`, `credential_process`, …) are not
-//! followed: that would run programs and ask servers that the user has not named here. A `command` that
-//! prints the keys does.
+//! Profiles that say in another way where keys are to be had (`sso_…`, a `role_arn` of another profile,
+//! `credential_process`, …) are not followed: that would run programs and ask servers that the user has
+//! not named here. A `command` that prints the keys does.
 
 mod profile;
+mod web_identity;
 
 use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
@@ -18,12 +20,13 @@ use fetchhost_policy::{AWS_KEY_VARIABLES, CredentialSpec};
 use zeroize::Zeroizing;
 
 use super::{
-    Found, Surroundings,
+    Found, Looked, Surroundings, check,
     file::{FileError, Trust, read_file},
     refuse_file,
 };
 use crate::{AwsProblem, CredentialError, FileKind, aws::AccessKeys};
 use profile::{MAX_BYTES, Profile};
+use web_identity::WebIdentity;
 
 const ID: &str = AWS_KEY_VARIABLES[0];
 const SECRET: &str = AWS_KEY_VARIABLES[1];
@@ -37,63 +40,92 @@ pub(super) fn read(
     profile: Option<&str>,
     surroundings: &Surroundings,
 ) -> Result<Found, CredentialError> {
-    let fail = |problem| CredentialError::Aws {
-        credential: spec.name.clone(),
-        problem,
-    };
-    if profile.is_none()
-        && let Some(keys) = environment(surroundings).map_err(fail)?
-    {
-        return Ok(Found {
+    match find(spec, profile, surroundings)? {
+        Place::Environment(keys) => Ok(Found {
             secret: keys.into_secret(),
             until: None,
-        });
+        }),
+        Place::File(keys) => {
+            let until = (surroundings.clock)().checked_add(SESSION_REMEMBERED);
+            let until = until.filter(|_| keys.is_of_session());
+            let secret = keys.into_secret();
+            Ok(Found { secret, until })
+        }
+        Place::WebIdentity(identity) => identity.exchange(spec, surroundings, failing(spec)),
     }
+}
+
+/// As far as [`read`] would come without asking a server.
+pub(super) fn look(
+    spec: &CredentialSpec,
+    profile: Option<&str>,
+    surroundings: &Surroundings,
+) -> Result<Looked, CredentialError> {
+    match find(spec, profile, surroundings)? {
+        Place::Environment(keys) | Place::File(keys) => {
+            check(spec, &keys.into_secret())?;
+            Ok(Looked::Ready)
+        }
+        Place::WebIdentity(identity) => identity.look(spec, surroundings),
+    }
+}
+
+/// Where access keys are.
+enum Place {
+    Environment(AccessKeys),
+    File(AccessKeys),
+    WebIdentity(WebIdentity),
+}
+
+fn failing(spec: &CredentialSpec) -> impl Fn(AwsProblem) -> CredentialError + Copy {
+    |problem| CredentialError::Aws {
+        credential: spec.name.clone(),
+        problem,
+    }
+}
+
+/// The first of the places at the top of this file that has keys, or says where they are to be had.
+fn find(
+    spec: &CredentialSpec,
+    profile: Option<&str>,
+    surroundings: &Surroundings,
+) -> Result<Place, CredentialError> {
+    let fail = failing(spec);
     let name = match profile {
         Some(profile) => profile.to_owned(),
         None => variable(surroundings, PROFILE)
             .map_err(fail)?
             .unwrap_or_else(|| "default".to_owned()),
     };
+    let configured_region = || {
+        let config = FILES[1].find(spec, &name, surroundings)?;
+        Ok(config.1.and_then(|(_, found)| found.region))
+    };
+    if profile.is_none() {
+        if let Some(keys) = environment(surroundings).map_err(fail)? {
+            return Ok(Place::Environment(keys));
+        }
+        if let Some(settings) = web_identity::of_environment(surroundings).map_err(fail)? {
+            return WebIdentity::new(settings, surroundings, configured_region, fail)
+                .map(Place::WebIdentity);
+        }
+    }
     let (mut places, mut lacking) = (Vec::new(), None);
-    let files = [
-        (
-            "AWS_SHARED_CREDENTIALS_FILE",
-            ".aws/credentials",
-            Trust::Private,
-            false,
-        ),
-        // Without keys in it, others may read it; AWS's tools make it so.
-        ("AWS_CONFIG_FILE", ".aws/config", Trust::Sealed, true),
-    ];
-    for (variable, usual, trust, is_config) in files {
-        let Some(path) = place(surroundings, variable, usual) else {
+    for file in &FILES {
+        let (path, found) = file.find(spec, &name, surroundings)?;
+        let Some((path, found)) = found else {
+            places.extend(path);
             continue;
         };
-        let content = match read_file(&path, trust, surroundings.user(), MAX_BYTES) {
-            Ok(content) => content,
-            Err(FileError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                places.push(path);
-                continue;
-            }
-            Err(error) => return Err(refuse_file(spec, error, FileKind::Aws)),
-        };
-        let found = Profile::find(&content, &name, is_config).map_err(|problem| {
-            fail(AwsProblem::File {
-                path: path.clone(),
-                problem,
-            })
-        })?;
-        let Some(found) = found else {
-            places.push(path);
-            continue;
-        };
-        match keys(found, &name, path) {
-            Ok(keys) => {
-                let until = (surroundings.clock)().checked_add(SESSION_REMEMBERED);
-                let until = until.filter(|_| keys.is_of_session());
-                let secret = keys.into_secret();
-                return Ok(Found { secret, until });
+        match said(found, &name, path) {
+            Ok(Said::Keys(keys)) => return Ok(Place::File(keys)),
+            Ok(Said::WebIdentity(settings, region)) => {
+                let region = || match region {
+                    Some(region) => Ok(Some(region)),
+                    None => configured_region(),
+                };
+                return WebIdentity::new(settings, surroundings, region, fail)
+                    .map(Place::WebIdentity);
             }
             // The other file may have them; where they are to be had says more than that they are not here.
             Err(problem) => {
@@ -108,6 +140,65 @@ pub(super) fn read(
         places,
         is_named: profile.is_some(),
     })))
+}
+
+/// A file of profiles.
+struct Profiles {
+    /// The variable that names it.
+    variable: &'static str,
+    /// Where it is otherwise, in the user's home.
+    usual: &'static str,
+    trust: Trust,
+    is_config: bool,
+}
+
+const FILES: [Profiles; 2] = [
+    Profiles {
+        variable: "AWS_SHARED_CREDENTIALS_FILE",
+        usual: ".aws/credentials",
+        trust: Trust::Private,
+        is_config: false,
+    },
+    // Without keys in it, others may read it; AWS's tools make it so.
+    Profiles {
+        variable: "AWS_CONFIG_FILE",
+        usual: ".aws/config",
+        trust: Trust::Sealed,
+        is_config: true,
+    },
+];
+
+/// Where a profile was looked for, and what was found there.
+type Searched = (Option<PathBuf>, Option<(PathBuf, Profile)>);
+
+impl Profiles {
+    /// What the file says of the profile called `name`.
+    fn find(
+        &self,
+        spec: &CredentialSpec,
+        name: &str,
+        surroundings: &Surroundings,
+    ) -> Result<Searched, CredentialError> {
+        let named = (surroundings.environment)(self.variable)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        let usual = || Some(surroundings.folder("HOME")?.join(self.usual));
+        let Some(path) = named.or_else(usual) else {
+            return Ok((None, None));
+        };
+        let content = match read_file(&path, self.trust, surroundings.user(), MAX_BYTES) {
+            Ok(content) => content,
+            Err(FileError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Some(path), None));
+            }
+            Err(error) => return Err(refuse_file(spec, error, FileKind::Aws)),
+        };
+        let found = Profile::find(&content, name, self.is_config).map_err(|problem| {
+            let path = path.clone();
+            failing(spec)(AwsProblem::File { path, problem })
+        })?;
+        Ok((Some(path.clone()), found.map(|found| (path, found))))
+    }
 }
 
 /// The keys in the environment, both or none.
@@ -140,31 +231,37 @@ fn variable(surroundings: &Surroundings, name: &'static str) -> Result<Option<St
         .map_err(|_| AwsProblem::NotText { variable: name })
 }
 
-fn place(surroundings: &Surroundings, variable: &str, usual: &str) -> Option<PathBuf> {
-    (surroundings.environment)(variable)
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| Some(surroundings.folder("HOME")?.join(usual)))
+/// What a profile says of its keys.
+enum Said {
+    Keys(AccessKeys),
+    /// With the region that the profile says.
+    WebIdentity(web_identity::Settings, Option<String>),
 }
 
-/// The keys of the profile that was found in the file at `path`.
-fn keys(found: Profile, name: &str, path: PathBuf) -> Result<AccessKeys, AwsProblem> {
-    let Profile {
-        id,
-        secret,
-        session,
-        elsewhere,
-    } = found;
-    match (id, secret, elsewhere) {
-        (Some(id), Some(secret), _) => Ok(AccessKeys::new(id, secret, session)),
+/// What the profile says that was found in the file at `path`.
+fn said(found: Profile, name: &str, path: PathBuf) -> Result<Said, AwsProblem> {
+    let profile = name.to_owned();
+    if let Some(token) = found.token_file {
+        let role = found.role.ok_or(AwsProblem::HalfProfile {
+            profile,
+            path,
+            set: "web_identity_token_file",
+            unset: "role_arn",
+        })?;
+        let settings = web_identity::Settings {
+            token: token.into(),
+            role: ("role_arn", role),
+            session: found.session_name.map(|name| ("role_session_name", name)),
+        };
+        return Ok(Said::WebIdentity(settings, found.region));
+    }
+    match (found.id, found.secret, found.elsewhere) {
+        (Some(id), Some(secret), _) => Ok(Said::Keys(AccessKeys::new(id, secret, found.session))),
         (None, None, Some(setting)) => Err(AwsProblem::Elsewhere {
-            profile: name.to_owned(),
+            profile,
             path,
             setting,
         }),
-        _ => Err(AwsProblem::NoKeys {
-            profile: name.to_owned(),
-            path,
-        }),
+        _ => Err(AwsProblem::NoKeys { profile, path }),
     }
 }

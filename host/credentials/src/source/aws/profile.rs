@@ -12,11 +12,14 @@ use zeroize::Zeroizing;
 
 /// No file of profiles is larger.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
-/// Keys of a profile that say where its keys are to be had.
+/// The role, of a web identity or of another profile.
+const ROLE: &str = "role_arn";
+/// Keys of a profile that say where its keys are to be had. A role is elsewhere, unless the profile has a
+/// web identity.
 const ELSEWHERE: [&str; 6] = [
     "credential_process",
     "credential_source",
-    "role_arn",
+    ROLE,
     "source_profile",
     "sso_session",
     "sso_start_url",
@@ -28,6 +31,11 @@ pub(super) struct Profile {
     pub(super) id: Option<String>,
     pub(super) secret: Option<Zeroizing<String>>,
     pub(super) session: Option<Zeroizing<String>>,
+    /// The file of a web identity's token, the role that it is for, and the name of the session.
+    pub(super) token_file: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) session_name: Option<String>,
+    pub(super) region: Option<String>,
     /// A setting that says where they are to be had.
     pub(super) elsewhere: Option<&'static str>,
 }
@@ -86,11 +94,18 @@ impl Profile {
         let key = key.to_ascii_lowercase();
         let value = without_comment(value);
         let secret = || Some(Zeroizing::new(value.to_owned()));
+        let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
         match key.as_str() {
             "aws_access_key_id" => self.id = Some(value.to_owned()),
             "aws_secret_access_key" => self.secret = secret(),
             "aws_session_token" => self.session = secret().filter(|token| !token.is_empty()),
+            "web_identity_token_file" => self.token_file = text(),
+            "role_session_name" => self.session_name = text(),
+            "region" => self.region = text(),
             key => {
+                if key == ROLE {
+                    self.role = text();
+                }
                 let known = ELSEWHERE.into_iter().find(|known| *known == key);
                 self.elsewhere = self.elsewhere.or(known);
             }
