@@ -29,6 +29,7 @@ mod report;
 mod serving;
 mod settings;
 mod signals;
+mod sts;
 mod trace;
 mod typed;
 mod unattended;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use fetchhost_credentials::Keyring;
 use fetchhost_gateway::{Folder, Opened, Upstream};
 use fetchhost_policy::{Broker, HostPart, Method, ModuleId, SlotName, UpstreamUrl, printable};
 use fetchhost_transport::{Client, Outgoing};
@@ -47,7 +46,7 @@ pub(crate) fn upstreams(
     let needs = UpstreamUrl::needs();
     let id = ModuleId::Host(HostPart::Substituter);
     let broker = Arc::new(Broker::new(id, NAME, &needs, config, None)?);
-    let client = context.client(Arc::new(Keyring::new()));
+    let client = context.client(Arc::new(context.keyring()));
     let printer = context.printer;
     let upstream = |url: UpstreamUrl| -> Result<Arc<dyn Upstream>, Failure> {
         if let UpstreamUrl::Folder(path) = url {

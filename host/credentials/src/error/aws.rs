@@ -61,21 +61,20 @@ pub enum AwsProblem {
         /// What it says.
         setting: &'static str,
     },
-    /// A profile that says half of where its keys are.
-    #[error("the profile `{profile}` in `{}` has a `{set}`, but no `{unset}`", .path.display())]
-    HalfProfile {
+    /// A profile with a web identity for no role.
+    #[error(
+        "the profile `{profile}` in `{}` has a `web_identity_token_file`, but no `role_arn`",
+        .path.display()
+    )]
+    NoRole {
         /// Which.
         profile: String,
         /// In which file.
         path: PathBuf,
-        /// The setting that is there.
-        set: &'static str,
-        /// The one that is missing.
-        unset: &'static str,
     },
     /// The keys are to be had for a web identity, and are not.
     #[error(transparent)]
-    WebIdentity(#[from] WebIdentityProblem),
+    WebIdentity(Box<WebIdentityProblem>),
 }
 
 fn listed(places: &[PathBuf]) -> String {
@@ -105,10 +104,16 @@ impl AwsProblem {
             Self::NoKeys { .. } => {
                 Some("write `aws_access_key_id` and `aws_secret_access_key` there".to_owned())
             }
-            Self::HalfProfile { unset, .. } => Some(format!("write `{unset}` there")),
+            Self::NoRole { .. } => Some("write `role_arn` there".to_owned()),
             Self::WebIdentity(problem) => problem.hint(),
             Self::NoProfile { .. } | Self::NotText { .. } | Self::File { .. } => None,
         }
+    }
+}
+
+impl From<WebIdentityProblem> for AwsProblem {
+    fn from(problem: WebIdentityProblem) -> Self {
+        Self::WebIdentity(Box::new(problem))
     }
 }
 
@@ -201,18 +206,22 @@ impl WebIdentityProblem {
             Self::Refused { code, token, .. } => {
                 refused(code.as_deref(), &token.display().to_string())
             }
-            Self::Answer { .. } => Some(
-                "check `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL`, if one is set".to_owned(),
-            ),
+            Self::Answer { .. } => Some(ELSEWHERE.to_owned()),
             Self::Expired { .. } => Some("check this machine's clock".to_owned()),
             Self::Setting { .. } | Self::NotAsked { .. } => None,
         }
     }
 }
 
+/// What to do about an answer that is not of STS's making.
+const ELSEWHERE: &str = "check `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL`, if one is set, and what stands between this machine and that server";
+
 /// What to do about an error of AWS's, by the names that `AssumeRoleWithWebIdentity` and all of STS document.
 fn refused(code: Option<&str>, token: &str) -> Option<String> {
-    let hint = match code?.trim_end_matches("Exception") {
+    let Some(code) = code else {
+        return Some(ELSEWHERE.to_owned());
+    };
+    let hint = match code.trim_end_matches("Exception") {
         "ExpiredToken" => format!(
             "have `{token}` written anew (in a CI job by a step shortly before this one; Kubernetes does it by itself), and check this machine's clock"
         ),

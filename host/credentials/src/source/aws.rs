@@ -242,12 +242,7 @@ enum Said {
 fn said(found: Profile, name: &str, path: PathBuf) -> Result<Said, AwsProblem> {
     let profile = name.to_owned();
     if let Some(token) = found.token_file {
-        let role = found.role.ok_or(AwsProblem::HalfProfile {
-            profile,
-            path,
-            set: "web_identity_token_file",
-            unset: "role_arn",
-        })?;
+        let role = found.role.ok_or(AwsProblem::NoRole { profile, path })?;
         let settings = web_identity::Settings {
             token: token.into(),
             role: ("role_arn", role),

@@ -25,3 +25,4 @@ mod s3;
 mod secrets;
 mod servers;
 mod store;
+mod web_identity;

@@ -81,6 +81,7 @@ fn credential(spec: &CredentialSpec, looked: Result<Looked, CredentialError>) ->
         Ok(Looked::Unknown) => {
             let why = match source {
                 SourceSpec::Age(_) => "a passphrase opens it",
+                SourceSpec::Aws(_) => "STS gives it for a token, which is there",
                 SourceSpec::Command { .. } | SourceSpec::Helper(_) => "a program knows it",
                 _ => "it is a pipe",
             };

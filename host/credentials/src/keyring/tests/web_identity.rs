@@ -13,11 +13,14 @@ use super::*;
 const TOKEN: &str = "eyJ-canary-header.canary-payload.canary-signature";
 const ROLE: &str = "arn:aws:iam::123456789012:role/fetch";
 
+/// Status and body of an answer, or none.
+type Prepared = Result<(u16, String), StsFailure>;
+
 /// A home with a token in it, and an STS that answers in turn what it is told.
 struct Scene {
     home: TempDir,
     variables: Vec<(String, String)>,
-    answers: Arc<Mutex<Vec<Result<(u16, String), StsFailure>>>>,
+    answers: Arc<Mutex<Vec<Prepared>>>,
     /// Server and form of each question.
     questions: Arc<Mutex<Vec<(String, String)>>>,
 }
