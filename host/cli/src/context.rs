@@ -10,9 +10,9 @@ use fetchhost_transport::Client;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::key_servers::KeyServers;
 use crate::printer::Printer;
 use crate::settings::Settings;
-use crate::sts::Sts;
 
 /// What every command needs.
 pub(crate) struct Context {
@@ -85,9 +85,11 @@ impl Context {
 
     /// A keyring that reads every source of the configuration. One that only looks needs none of this.
     pub(crate) fn keyring(&self) -> Keyring {
-        match Sts::new(self) {
+        match KeyServers::new(self) {
             None => Keyring::new(),
-            Some(sts) => Keyring::new().asking_sts(move |request, cancel| sts.ask(request, cancel)),
+            Some(servers) => {
+                Keyring::new().asking_servers(move |request, cancel| servers.ask(request, cancel))
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use fetchhost_policy::{CredentialName, Origin, SourceSpec};
 
 use crate::{IdentityError, source::file::FileError};
 
-pub use aws::{AwsProblem, WebIdentityProblem};
+pub use aws::{AwsProblem, KeyServerProblem};
 pub use problem::{AgeProblem, NetrcProblem, Problem, ProgramProblem};
 
 /// The kinds of files that secrets are in.

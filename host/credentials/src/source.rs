@@ -17,7 +17,8 @@ use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 use zeroize::Zeroizing;
 
 use crate::{
-    Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, sts::AskSts, terminal::Ask,
+    Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, key_server::AskServer,
+    terminal::Ask,
 };
 use file::{FileError, Trust, read_file};
 
@@ -37,8 +38,8 @@ type Clock = dyn Fn() -> SystemTime + Send + Sync;
 pub(crate) struct Surroundings {
     pub(crate) environment: Box<Environment>,
     pub(crate) ask: Box<Ask>,
-    /// How STS is asked, where it may be.
-    pub(crate) sts: Option<Box<AskSts>>,
+    /// How servers are asked for access keys, where they may be.
+    pub(crate) servers: Option<Box<AskServer>>,
     pub(crate) clock: Box<Clock>,
     pub(crate) cancel: Cancel,
 }
@@ -138,6 +139,7 @@ fn ask(
             netrc::read(spec, path, *use_default, trust, origin, surroundings).map(for_ever)
         }
         SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings),
+        SourceSpec::AwsImds => aws::read_imds(spec, surroundings),
     }
 }
 
@@ -168,6 +170,7 @@ pub(crate) fn look(
             file(&path, SYSTEMD_TRUST, FileKind::Systemd)
         }
         SourceSpec::Command { .. } | SourceSpec::Helper(_) => Ok(Looked::Unknown),
+        SourceSpec::AwsImds => aws::look_imds(spec),
         SourceSpec::Netrc {
             path,
             insecure_permissions,

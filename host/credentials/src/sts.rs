@@ -2,7 +2,7 @@
 //!
 //! `AssumeRoleWithWebIdentity` is a `POST` of a form that nobody signs: the token in it is the proof. The
 //! answer is XML, the only form that AWS documents for STS, and the one in which MinIO, Ceph and stand-ins
-//! answer. Sending it is not this crate's work, see [`Keyring::asking_sts`](crate::Keyring::asking_sts).
+//! answer.
 //!
 //! Source: "AssumeRoleWithWebIdentity" and "Common errors" in AWS's STS API reference, version 2011-06-15.
 //!
@@ -15,53 +15,21 @@
 //! | another status with `Code` and `Message` | the error, where none of its words is of the token |
 //! | anything else | no answer of STS's |
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use fetchhost_policy::{StsServer, printable};
+use fetchhost_policy::printable;
 use serde::Deserialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::{Cancel, Problem, Secret, aws::AccessKeys, source::SKEW, timestamp};
+use crate::key_server::{Given, KeyAnswer, NotGiven, given};
+use crate::{Problem, Secret, aws::AccessKeys, timestamp};
 
-/// How long keys last when nothing else is asked for, as here.
-const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// How long keys are used that do not say when they end.
-const UNDATED: Duration = Duration::from_secs(60);
 /// The longest name of an error, and the longest message of one, that are shown.
 const CODE_BYTES: usize = 64;
 const MESSAGE_BYTES: usize = 512;
 /// A message that has as many bytes in a row in common with the token is not shown.
 const COMMON_BYTES: usize = 12;
-
-/// A question to STS, to be sent as it is: `POST`, `Content-Type: application/x-www-form-urlencoded`.
-/// It holds the token.
-pub struct StsRequest {
-    /// Whom to ask, and nobody else.
-    pub server: StsServer,
-    /// The body.
-    pub form: Zeroizing<String>,
-}
-
-/// An answer, whatever its status.
-pub struct StsAnswer {
-    /// The status of HTTP.
-    pub status: u16,
-    /// The body, which holds the keys.
-    pub body: Zeroizing<Vec<u8>>,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug)]
-pub struct StsFailure {
-    /// What happened.
-    pub reason: String,
-    /// What to do; none where it is about the server's name or the way there.
-    pub hint: Option<String>,
-}
-
-/// Sends a question, and blocks until it is answered or given up.
-pub(crate) type AskSts = dyn Fn(StsRequest, &Cancel) -> Result<StsAnswer, StsFailure> + Send + Sync;
 
 /// The form that asks for keys of `role` in exchange for `token`.
 pub(crate) fn form(role: &str, session: &str, token: &Secret) -> Zeroizing<String> {
@@ -77,25 +45,16 @@ pub(crate) fn form(role: &str, session: &str, token: &Secret) -> Zeroizing<Strin
     Zeroizing::new(form.finish())
 }
 
-/// What an answer gives.
-pub(crate) struct Given {
-    pub(crate) keys: Secret,
-    /// Until when they are used.
-    pub(crate) until: SystemTime,
-}
-
-/// Why an answer gives no keys.
+/// Why STS gives no keys.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotGiven {
-    /// STS says why, in words that hold nothing of the token.
-    Refused {
+pub(crate) enum Refused {
+    /// It says why, in words that hold nothing of the token.
+    Said {
         code: Option<String>,
         message: Option<String>,
     },
-    /// It is none of STS's.
-    Answer(&'static str),
-    /// The keys have expired already.
-    Expired,
+    /// Its answer has none.
+    NotGiven(NotGiven),
 }
 
 #[derive(Deserialize)]
@@ -135,7 +94,7 @@ struct Error {
 }
 
 /// The keys in an answer to the question that held `token`.
-pub(crate) fn read(answer: &StsAnswer, token: &Secret, now: SystemTime) -> Result<Given, NotGiven> {
+pub(crate) fn read(answer: &KeyAnswer, token: &Secret, now: SystemTime) -> Result<Given, Refused> {
     let body = str::from_utf8(&answer.body).ok();
     if answer.status != 200 {
         let error = body.and_then(|body| quick_xml::de::from_str::<Refusal>(body).ok());
@@ -144,33 +103,20 @@ pub(crate) fn read(answer: &StsAnswer, token: &Secret, now: SystemTime) -> Resul
     // The parser's own message can quote what it read.
     let answer: Answer = body
         .and_then(|body| quick_xml::de::from_str(body).ok())
-        .ok_or(NotGiven::Answer("its answer holds no access keys"))?;
-    let given = answer.result.credentials;
-    let until = until(&given.expiration, now)?;
+        .ok_or(Refused::NotGiven(NotGiven::Answer(
+            "its answer holds no access keys",
+        )))?;
+    let found = answer.result.credentials;
+    let end = timestamp::parse(&found.expiration);
     let keys = AccessKeys::new(
-        given.access_key_id,
-        given.secret_access_key,
-        Some(given.session_token),
-    )
-    .into_secret();
-    match AccessKeys::read(keys.expose()) {
-        Ok(_) => Ok(Given { keys, until }),
-        Err(_) => Err(NotGiven::Answer("what it gives are no access keys")),
-    }
+        found.access_key_id,
+        found.secret_access_key,
+        Some(found.session_token),
+    );
+    given(keys, end, now).map_err(Refused::NotGiven)
 }
 
-/// Until when keys are used that end at `expiration`.
-fn until(expiration: &str, now: SystemTime) -> Result<SystemTime, NotGiven> {
-    let Some(end) = timestamp::parse(expiration) else {
-        return Ok(now + UNDATED);
-    };
-    if end <= now {
-        return Err(NotGiven::Expired);
-    }
-    Ok(end.min(now + LIFETIME).checked_sub(SKEW).unwrap_or(now))
-}
-
-fn refused(error: Option<Error>, token: &Secret) -> NotGiven {
+fn refused(error: Option<Error>, token: &Secret) -> Refused {
     let (code, message) = error.map_or_else(Default::default, |error| (error.code, error.message));
     let is_code = (1..=CODE_BYTES).contains(&code.len())
         && code
@@ -179,7 +125,7 @@ fn refused(error: Option<Error>, token: &Secret) -> NotGiven {
     let (code, message) = (code.trim(), message.trim());
     let is_message = (1..=MESSAGE_BYTES).contains(&message.len());
     let may_be_shown = |text: &str| !has_in_common(text, token.expose());
-    NotGiven::Refused {
+    Refused::Said {
         code: (is_code && may_be_shown(code)).then(|| code.to_owned()),
         message: (is_message && may_be_shown(message)).then(|| printable(message).into_owned()),
     }

@@ -82,15 +82,27 @@ pub enum HostPart {
     /// `host:sts`: a credential's source, which has AWS's security token service give it access keys. Nobody
     /// grants it anything: the source names the one server that it asks. A [`Deny`](crate::Deny) holds for it.
     Sts,
+    /// `host:sso`: the same, of AWS's access portal.
+    Sso,
+    /// `host:imds`: the same, of the machine's or container's own metadata service.
+    Imds,
 }
 
 impl HostPart {
-    const ALL: [Self; 2] = [Self::Substituter, Self::Sts];
+    const ALL: [Self; 4] = [Self::Substituter, Self::Sts, Self::Sso, Self::Imds];
 
-    const fn name(self) -> &'static str {
+    /// Whether a [`Grant`](crate::Grant) can speak of it.
+    #[must_use]
+    pub const fn takes_grants(self) -> bool {
+        matches!(self, Self::Substituter)
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Substituter => "substituter",
             Self::Sts => "sts",
+            Self::Sso => "sso",
+            Self::Imds => "imds",
         }
     }
 }
@@ -266,6 +278,8 @@ mod tests {
             "builtin:http-2",
             "host:substituter",
             "host:sts",
+            "host:sso",
+            "host:imds",
             digest.as_str(),
         ] {
             assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);

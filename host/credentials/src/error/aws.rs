@@ -72,9 +72,14 @@ pub enum AwsProblem {
         /// In which file.
         path: PathBuf,
     },
-    /// The keys are to be had for a web identity, and are not.
+    /// The keys are to be had from a server, and are not.
     #[error(transparent)]
-    WebIdentity(Box<WebIdentityProblem>),
+    KeyServer(Box<KeyServerProblem>),
+    /// A source that is compiled in on demand.
+    #[error(
+        "this build of nix-fetchhost does not ask metadata services: it lacks the feature `aws-sso`"
+    )]
+    NotBuilt,
 }
 
 fn listed(places: &[PathBuf]) -> String {
@@ -98,29 +103,37 @@ impl AwsProblem {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE), name a profile with `aws = \"NAME\"` (`aws:NAME` where it is typed), or keep the keys with `nix-fetchhost credential set NAME --scheme aws-sigv4` as ID:SECRET"
                     .to_owned(),
             ),
-            Self::Elsewhere { profile, .. } => Some(format!(
-                "let AWS's own tool get them: `source = {{ command = [\"aws\", \"configure\", \"export-credentials\", \"--profile\", \"{profile}\"], refresh = \"15 min\" }}`"
+            Self::Elsewhere { profile, setting, .. } => Some(format!(
+                "let AWS's own tool get them: `source = {{ command = [\"aws\", \"configure\", \"export-credentials\", \"--profile\", \"{profile}\"], refresh = \"15 min\" }}`{}",
+                if setting.starts_with("sso_") && !cfg!(feature = "aws-sso") {
+                    "; this build lacks the feature `aws-sso`, which gets them itself"
+                } else {
+                    ""
+                }
             )),
             Self::NoKeys { .. } => {
                 Some("write `aws_access_key_id` and `aws_secret_access_key` there".to_owned())
             }
+            Self::NotBuilt => Some(
+                "build it with `cargo build --features aws-sso`, or let AWS's own tool get the keys: `source = { command = [\"aws\", \"configure\", \"export-credentials\"], refresh = \"15 min\" }`".to_owned(),
+            ),
             Self::NoRole { .. } => Some("write `role_arn` there".to_owned()),
-            Self::WebIdentity(problem) => problem.hint(),
+            Self::KeyServer(problem) => problem.hint(),
             Self::NoProfile { .. } | Self::NotText { .. } | Self::File { .. } => None,
         }
     }
 }
 
-impl From<WebIdentityProblem> for AwsProblem {
-    fn from(problem: WebIdentityProblem) -> Self {
-        Self::WebIdentity(Box::new(problem))
+impl From<KeyServerProblem> for AwsProblem {
+    fn from(problem: KeyServerProblem) -> Self {
+        Self::KeyServer(Box::new(problem))
     }
 }
 
-/// Why a web identity gives no access keys. Nothing of the token is part of it.
+/// Why a server gives no access keys. Nothing of what proves who asks is part of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum WebIdentityProblem {
+pub enum KeyServerProblem {
     /// A setting that cannot be meant.
     #[error("`{setting}` {problem}")]
     Setting {
@@ -138,13 +151,13 @@ pub enum WebIdentityProblem {
         problem: Problem,
     },
     /// The keyring was not given a way to ask.
-    #[error("access keys for a web identity come from `{server}`, which is not asked here")]
+    #[error("the access keys come from `{server}`, which is not asked here")]
     NotAsked {
         /// Who has them.
         server: String,
     },
     /// The server was not asked, or did not answer.
-    #[error("access keys for a web identity come from `{server}`, which cannot be asked: {reason}")]
+    #[error("the access keys come from `{server}`, which cannot be asked: {reason}")]
     Unreached {
         /// Who.
         server: String,
@@ -153,13 +166,41 @@ pub enum WebIdentityProblem {
         /// What to do.
         hint: Option<String>,
     },
-    /// The server said no.
+    /// A session of SSO that cannot be used.
+    #[error("the session of AWS's SSO in `{}` {problem}", .path.display())]
+    Session {
+        /// The file in which AWS's tools keep it.
+        path: PathBuf,
+        /// Of which profile.
+        profile: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// AWS's access portal said no.
+    #[error("`{server}` gives no access keys for the profile `{profile}`: it answers {status}")]
+    SsoRefused {
+        /// Who.
+        server: String,
+        /// The status of HTTP.
+        status: u16,
+        /// For which profile.
+        profile: String,
+    },
+    /// A metadata service said no.
+    #[error("`{server}` gives no access keys: it answers {status}")]
+    ImdsRefused {
+        /// Who.
+        server: String,
+        /// The status of HTTP.
+        status: u16,
+    },
+    /// STS said no.
     #[error(
         "`{server}` gives no access keys for the token in `{}`: {}",
         .token.display(),
         said(*.status, .code.as_deref(), .message.as_deref())
     )]
-    Refused {
+    StsRefused {
         /// Who.
         server: String,
         /// The file of the token.
@@ -172,7 +213,7 @@ pub enum WebIdentityProblem {
         message: Option<String>,
     },
     /// The server answered with something else.
-    #[error("`{server}` does not answer as STS: {problem}")]
+    #[error("`{server}` does not answer as AWS does: {problem}")]
     Answer {
         /// Who.
         server: String,
@@ -195,7 +236,7 @@ fn said(status: u16, code: Option<&str>, message: Option<&str>) -> String {
     }
 }
 
-impl WebIdentityProblem {
+impl KeyServerProblem {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Token { path, .. } => Some(format!(
@@ -203,7 +244,20 @@ impl WebIdentityProblem {
                 path.display()
             )),
             Self::Unreached { hint, .. } => hint.clone(),
-            Self::Refused { code, token, .. } => {
+            Self::Session { profile, .. } | Self::SsoRefused { profile, status: 401, .. } => Some(
+                format!("log in: `aws sso login --profile {profile}`"),
+            ),
+            Self::SsoRefused { .. } => Some(
+                "check `sso_account_id` and `sso_role_name` of the profile".to_owned(),
+            ),
+            Self::ImdsRefused { status: 404, .. } => Some(
+                "this machine or container has no role: give it one, or take the source `aws`"
+                    .to_owned(),
+            ),
+            Self::ImdsRefused { .. } => Some(
+                "check that the metadata service is on, and in a container that its hop limit is 2 or more".to_owned(),
+            ),
+            Self::StsRefused { code, token, .. } => {
                 refused(code.as_deref(), &token.display().to_string())
             }
             Self::Answer { .. } => Some(ELSEWHERE.to_owned()),
@@ -214,7 +268,7 @@ impl WebIdentityProblem {
 }
 
 /// What to do about an answer that is not of STS's making.
-const ELSEWHERE: &str = "check `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL`, if one is set, and what stands between this machine and that server";
+const ELSEWHERE: &str = "check the variables that name AWS's servers (`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`), if one is set, and what stands between this machine and that server";
 
 /// What to do about an error of AWS's, by the names that `AssumeRoleWithWebIdentity` and all of STS document.
 fn refused(code: Option<&str>, token: &str) -> Option<String> {

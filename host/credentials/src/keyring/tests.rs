@@ -4,8 +4,13 @@ mod age;
 mod aws;
 mod files;
 mod helpers;
+#[cfg(feature = "aws-sso")]
+mod imds;
 mod others;
 mod programs;
+mod servers;
+#[cfg(feature = "aws-sso")]
+mod sso;
 mod web_identity;
 
 use std::{sync::Mutex, time::Duration};
@@ -60,7 +65,7 @@ fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
             questions.lock().unwrap().push(question.to_owned());
             Ok(typed.map(|answer| Secret::from(answer.to_owned())))
         }),
-        sts: None,
+        servers: None,
         clock: Box::new(move || *clock.lock().unwrap()),
         cancel: Cancel::new(),
     });

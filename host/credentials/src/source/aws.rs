@@ -7,11 +7,18 @@
 //! | the profile that is named, else `$AWS_PROFILE`, else `default`, in `$AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials`: its web identity, else its keys | then |
 //! | the same profile in `$AWS_CONFIG_FILE` or `~/.aws/config` | where the first has no such profile, or neither in it |
 //!
-//! Profiles that say in another way where keys are to be had (`sso_…`, a `role_arn` of another profile,
+//! With the feature `aws-sso` a profile's session of SSO counts where it has no keys.
+//!
+//! Profiles that say in another way where keys are to be had (a `role_arn` of another profile,
 //! `credential_process`, …) are not followed: that would run programs and ask servers that the user has
 //! not named here. A `command` that prints the keys does.
 
+mod asking;
+#[cfg(feature = "aws-sso")]
+mod imds;
 mod profile;
+#[cfg(feature = "aws-sso")]
+mod sso;
 mod web_identity;
 
 use std::{ffi::OsString, io, path::PathBuf, time::Duration};
@@ -25,7 +32,7 @@ use super::{
     refuse_file,
 };
 use crate::{AwsProblem, CredentialError, FileKind, aws::AccessKeys};
-use profile::{MAX_BYTES, Profile};
+use profile::{MAX_BYTES, Profile, Sections};
 use web_identity::WebIdentity;
 
 const ID: &str = AWS_KEY_VARIABLES[0];
@@ -52,6 +59,8 @@ pub(super) fn read(
             Ok(Found { secret, until })
         }
         Place::WebIdentity(identity) => identity.exchange(spec, surroundings, failing(spec)),
+        #[cfg(feature = "aws-sso")]
+        Place::Sso(sso) => sso.exchange(spec, surroundings, failing(spec)),
     }
 }
 
@@ -67,6 +76,8 @@ pub(super) fn look(
             Ok(Looked::Ready)
         }
         Place::WebIdentity(identity) => identity.look(spec, surroundings),
+        #[cfg(feature = "aws-sso")]
+        Place::Sso(sso) => sso.look(spec, surroundings, failing(spec)),
     }
 }
 
@@ -75,6 +86,35 @@ enum Place {
     Environment(AccessKeys),
     File(AccessKeys),
     WebIdentity(WebIdentity),
+    #[cfg(feature = "aws-sso")]
+    Sso(sso::Sso),
+}
+
+/// `aws-imds`: the keys of the machine's or container's own role.
+#[cfg(feature = "aws-sso")]
+pub(super) fn read_imds(
+    spec: &CredentialSpec,
+    surroundings: &Surroundings,
+) -> Result<Found, CredentialError> {
+    imds::read(spec, surroundings, failing(spec))
+}
+
+/// `aws-imds`, which this build does not read.
+#[cfg(not(feature = "aws-sso"))]
+pub(super) fn read_imds(
+    spec: &CredentialSpec,
+    _surroundings: &Surroundings,
+) -> Result<Found, CredentialError> {
+    Err(failing(spec)(AwsProblem::NotBuilt))
+}
+
+/// What can be told of `aws-imds` without asking.
+pub(super) fn look_imds(spec: &CredentialSpec) -> Result<Looked, CredentialError> {
+    if cfg!(feature = "aws-sso") {
+        Ok(Looked::Unknown)
+    } else {
+        Err(failing(spec)(AwsProblem::NotBuilt))
+    }
 }
 
 fn failing(spec: &CredentialSpec) -> impl Fn(AwsProblem) -> CredentialError + Copy {
@@ -91,6 +131,11 @@ fn find(
     surroundings: &Surroundings,
 ) -> Result<Place, CredentialError> {
     let fail = failing(spec);
+    if profile.is_none()
+        && let Some(keys) = environment(surroundings).map_err(fail)?
+    {
+        return Ok(Place::Environment(keys));
+    }
     let name = match profile {
         Some(profile) => profile.to_owned(),
         None => variable(surroundings, PROFILE)
@@ -101,14 +146,11 @@ fn find(
         let config = FILES[1].find(spec, &name, surroundings)?;
         Ok(config.1.and_then(|(_, found)| found.region))
     };
-    if profile.is_none() {
-        if let Some(keys) = environment(surroundings).map_err(fail)? {
-            return Ok(Place::Environment(keys));
-        }
-        if let Some(settings) = web_identity::of_environment(surroundings).map_err(fail)? {
-            return WebIdentity::new(settings, surroundings, configured_region, fail)
-                .map(Place::WebIdentity);
-        }
+    if profile.is_none()
+        && let Some(settings) = web_identity::of_environment(surroundings).map_err(fail)?
+    {
+        return WebIdentity::new(settings, surroundings, configured_region, fail)
+            .map(Place::WebIdentity);
     }
     let (mut places, mut lacking) = (Vec::new(), None);
     for file in &FILES {
@@ -126,6 +168,15 @@ fn find(
                 };
                 return WebIdentity::new(settings, surroundings, region, fail)
                     .map(Place::WebIdentity);
+            }
+            #[cfg(feature = "aws-sso")]
+            Ok(Said::Sso(said)) => {
+                let session = match &said.session {
+                    None => None,
+                    Some(session) => SSO_SESSIONS.find(spec, session, surroundings)?.1,
+                };
+                let session = session.map(|(_, session)| session.sso);
+                return sso::Sso::new(&name, said, session, surroundings, fail).map(Place::Sso);
             }
             // The other file may have them; where they are to be had says more than that they are not here.
             Err(problem) => {
@@ -149,7 +200,7 @@ struct Profiles {
     /// Where it is otherwise, in the user's home.
     usual: &'static str,
     trust: Trust,
-    is_config: bool,
+    sections: Sections,
 }
 
 const FILES: [Profiles; 2] = [
@@ -157,16 +208,23 @@ const FILES: [Profiles; 2] = [
         variable: "AWS_SHARED_CREDENTIALS_FILE",
         usual: ".aws/credentials",
         trust: Trust::Private,
-        is_config: false,
+        sections: Sections::Credentials,
     },
     // Without keys in it, others may read it; AWS's tools make it so.
     Profiles {
         variable: "AWS_CONFIG_FILE",
         usual: ".aws/config",
         trust: Trust::Sealed,
-        is_config: true,
+        sections: Sections::Config,
     },
 ];
+
+/// The sessions of SSO, in the second of these files.
+#[cfg(feature = "aws-sso")]
+const SSO_SESSIONS: Profiles = Profiles {
+    sections: Sections::SsoSessions,
+    ..FILES[1]
+};
 
 /// Where a profile was looked for, and what was found there.
 type Searched = (Option<PathBuf>, Option<(PathBuf, Profile)>);
@@ -193,7 +251,7 @@ impl Profiles {
             }
             Err(error) => return Err(refuse_file(spec, error, FileKind::Aws)),
         };
-        let found = Profile::find(&content, name, self.is_config).map_err(|problem| {
+        let found = Profile::find(&content, name, self.sections).map_err(|problem| {
             let path = path.clone();
             failing(spec)(AwsProblem::File { path, problem })
         })?;
@@ -236,6 +294,8 @@ enum Said {
     Keys(AccessKeys),
     /// With the region that the profile says.
     WebIdentity(web_identity::Settings, Option<String>),
+    #[cfg(feature = "aws-sso")]
+    Sso(profile::Sso),
 }
 
 /// What the profile says that was found in the file at `path`.
@@ -252,6 +312,8 @@ fn said(found: Profile, name: &str, path: PathBuf) -> Result<Said, AwsProblem> {
     }
     match (found.id, found.secret, found.elsewhere) {
         (Some(id), Some(secret), _) => Ok(Said::Keys(AccessKeys::new(id, secret, found.session))),
+        #[cfg(feature = "aws-sso")]
+        (None, None, _) if found.sso.account.is_some() => Ok(Said::Sso(found.sso)),
         (None, None, Some(setting)) => Err(AwsProblem::Elsewhere {
             profile,
             path,

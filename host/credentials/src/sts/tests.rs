@@ -1,8 +1,9 @@
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::key_server::LIFETIME;
 
 /// A token of the form that identity providers issue; a canary, which no error may show.
 const TOKEN: &str = "eyJjYW5hcnkiOiJoZWFkZXIifQ.eyJzdWIiOiJjYW5hcnkifQ.Y2FuYXJ5LXNpZ25hdHVyZQ";
@@ -16,15 +17,15 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_262_400)
 }
 
-fn answer(status: u16, body: &str) -> StsAnswer {
-    StsAnswer {
+fn answer(status: u16, body: &str) -> KeyAnswer {
+    KeyAnswer {
         status,
         body: Zeroizing::new(body.as_bytes().to_owned()),
     }
 }
 
 /// An answer as AWS's reference shows it, with these credentials in it.
-fn given(credentials: &str) -> StsAnswer {
+fn giving(credentials: &str) -> KeyAnswer {
     answer(
         200,
         &format!(
@@ -53,7 +54,7 @@ fn keys(expiration: &str) -> String {
     )
 }
 
-fn read_at_noon(answer: &StsAnswer) -> Result<Given, NotGiven> {
+fn read_at_noon(answer: &KeyAnswer) -> Result<Given, Refused> {
     read(answer, &token(), now())
 }
 
@@ -72,7 +73,7 @@ fn the_form_is_the_one_of_awss_reference() {
 
 #[test]
 fn the_keys_are_those_of_the_answer() {
-    let given = read_at_noon(&given(&keys("2026-11-21T12:30:00Z"))).ok();
+    let given = read_at_noon(&giving(&keys("2026-11-21T12:30:00Z"))).ok();
     let secret = given.unwrap().keys;
     let keys: serde_json::Value = serde_json::from_str(secret.expose()).unwrap();
     assert_eq!(keys["AccessKeyId"], "ASIA");
@@ -92,7 +93,7 @@ fn keys_are_used_until_shortly_before_they_end_and_never_longer_than_was_asked_f
         ("", 60),
         ("soon", 60),
     ] {
-        let given = read_at_noon(&given(&keys(expiration))).ok().unwrap();
+        let given = read_at_noon(&giving(&keys(expiration))).ok().unwrap();
         let lasts = match given.until.duration_since(now()) {
             Ok(lasts) => i64::try_from(lasts.as_secs()).unwrap(),
             Err(past) => -i64::try_from(past.duration().as_secs()).unwrap(),
@@ -100,8 +101,12 @@ fn keys_are_used_until_shortly_before_they_end_and_never_longer_than_was_asked_f
         assert_eq!(lasts, seconds, "{expiration}");
     }
     for expiration in ["2026-11-21T12:00:00Z", "2020-01-01T00:00:00Z"] {
-        let error = read_at_noon(&given(&keys(expiration))).err();
-        assert_eq!(error, Some(NotGiven::Expired), "{expiration}");
+        let error = read_at_noon(&giving(&keys(expiration))).err();
+        assert_eq!(
+            error,
+            Some(Refused::NotGiven(NotGiven::Expired)),
+            "{expiration}"
+        );
     }
 }
 
@@ -117,7 +122,10 @@ fn what_is_no_answer_is_refused_without_its_words() {
         deep,
     ] {
         let error = read_at_noon(&answer(200, &body)).err().unwrap();
-        assert!(matches!(error, NotGiven::Answer(_)), "{body}");
+        assert!(
+            matches!(error, Refused::NotGiven(NotGiven::Answer(_))),
+            "{body}"
+        );
     }
     for credentials in [
         whole.replace("<AccessKeyId>ASIA</AccessKeyId>", ""),
@@ -130,10 +138,13 @@ fn what_is_no_answer_is_refused_without_its_words() {
         whole.replace("tok/en==", "é"),
         format!("{whole}<AccessKeyId>B</AccessKeyId>"),
     ] {
-        let error = read_at_noon(&given(&credentials)).err().unwrap();
-        assert!(matches!(error, NotGiven::Answer(_)), "{credentials}");
+        let error = read_at_noon(&giving(&credentials)).err().unwrap();
+        assert!(
+            matches!(error, Refused::NotGiven(NotGiven::Answer(_))),
+            "{credentials}"
+        );
     }
-    let mut cut = given(&whole);
+    let mut cut = giving(&whole);
     let half = cut.body.len() / 2;
     cut.body.truncate(half);
     assert!(read_at_noon(&cut).is_err());
@@ -147,7 +158,7 @@ fn a_refusal_is_told_in_the_servers_words_where_they_hold_nothing_of_the_token()
              <Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
         );
         match read_at_noon(&answer(400, &body)).err().unwrap() {
-            NotGiven::Refused { code, message } => (code, message),
+            Refused::Said { code, message } => (code, message),
             other => panic!("{other:?}"),
         }
     };
@@ -187,19 +198,19 @@ fn a_refusal_is_told_in_the_servers_words_where_they_hold_nothing_of_the_token()
     let page = answer(502, "<html>canary</html>");
     let error = read_at_noon(&page).err().unwrap();
     let (code, message) = (None, None);
-    assert_eq!(error, NotGiven::Refused { code, message });
+    assert_eq!(error, Refused::Said { code, message });
 }
 
 proptest! {
     #[test]
     fn no_answer_makes_the_reader_panic(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let answer = StsAnswer { status, body: Zeroizing::new(body) };
+        let answer = KeyAnswer { status, body: Zeroizing::new(body) };
         prop_assert!(read_at_noon(&answer).is_err());
     }
 
     #[test]
     fn no_document_of_its_form_makes_the_reader_panic(text in "[<>/&;!\\[\\]A-Ca-c \"=?#-]{0,60}", at in 0..600_usize) {
-        let mut body = String::from_utf8(given(&keys("2026-11-21T12:30:00Z")).body.to_vec()).unwrap();
+        let mut body = String::from_utf8(giving(&keys("2026-11-21T12:30:00Z")).body.to_vec()).unwrap();
         body.insert_str(at.min(body.len()), &text);
         let _ = read_at_noon(&answer(200, &body));
         let _ = read_at_noon(&answer(400, &body));
@@ -208,8 +219,8 @@ proptest! {
     #[test]
     fn what_is_given_expires_within_an_hour(text in "[0-9TZ:.+-]{0,30}", year in 2026..9999_u32) {
         for text in [text, format!("{year}-12-01T00:00:00Z")] {
-            if let Ok(until) = until(&text, now()) {
-                prop_assert!(until < now() + LIFETIME);
+            if let Ok(given) = read_at_noon(&giving(&keys(&text))) {
+                prop_assert!(given.until < now() + LIFETIME);
             }
         }
     }

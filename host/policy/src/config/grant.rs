@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ConfigError;
 use super::reader::{Table, Text};
-use crate::{Grant, HostPart, Method, ModuleId, OriginPattern};
+use crate::{Grant, Method, ModuleId, OriginPattern};
 
 /// The keys of the table.
 pub(super) const KEYS: [&str; 6] = [
@@ -26,7 +26,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<Grant, ConfigError> {
     let text = table.needed_text("module")?;
     let module: ModuleId = text.parse()?;
     // It would look as if it were in force.
-    if module == ModuleId::Host(HostPart::Sts) {
+    if matches!(module, ModuleId::Host(part) if !part.takes_grants()) {
         return Err(text
             .refuse(format!("`{module}` takes no grant"))
             .with_hint("a credential with the source `aws` asks the server that AWS's own variables name; `[[deny]]` forbids it"));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use fetchhost_e2e::{CommandLine, Finished, S3Server, SECRET_ACCESS_KEY, Sandbox, Secret, sri};
 use tempfile::TempDir;
 
+use crate::gateway::serve::Serve;
 use sts::{Reply, SESSION_TOKEN, Sts};
 
 const CONTENT: &[u8] = b"an object\n";
@@ -139,7 +140,7 @@ fn a_profile_names_a_web_identity_and_credential_test_asks_for_it() {
         let asks = format!("`nix-fetchhost credential test {name}` asks");
         let line = told.stdout.lines().find(|line| line.contains(&asks));
         assert!(
-            line.is_some_and(|line| line.contains("STS")),
+            line.is_some_and(|line| line.contains("a server of AWS")),
             "{}",
             told.stdout
         );
@@ -190,7 +191,7 @@ fn what_sts_refuses_is_a_credential_that_cannot_be_had() {
     );
     refused(
         Reply::Plain(200, format!("<html>{TOKEN}</html>")),
-        ["does not answer as STS", "AWS_ENDPOINT_URL_STS"],
+        ["does not answer as AWS does", "AWS_ENDPOINT_URL_STS"],
     );
     refused(Reply::Keys("2001-01-01T00:00:00Z"), ["expired", "clock"]);
     refused(Reply::Flood, ["64 KiB", "hint: "]);
@@ -203,7 +204,7 @@ fn the_token_goes_to_the_named_server_and_nowhere_else() {
     cloud
         .run(cloud.object())
         .exits(2)
-        .says(["redirects, which STS does not do"]);
+        .says(["redirects, which no server of keys does"]);
     let own = Cloud::new(Reply::Redirect("/other".to_owned()));
     own.run(own.object()).exits(2).says(["redirects"]);
     assert_eq!(own.sts.asked().len(), 1);
@@ -260,4 +261,26 @@ fn a_run_that_is_given_up_does_not_wait_for_sts() {
         .exits(1)
         .says(["did not end within 1 seconds"]);
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_gateway_reads_a_private_cache_with_it_and_asks_once_for_many_requests() {
+    let cloud = Cloud::new(Reply::Keys(LATER));
+    let url = cloud.s3.url();
+    let cloud = cloud.configured(&format!(
+        "[gateway]\nupstreams = [\"s3://artifacts?endpoint={url}\"]\n\
+         [credential.job]\nsource = {{ aws = true }}\nscheme = \"aws-sigv4\"\norigins = [\"{url}\"]\n\
+         [[grant]]\nmodule = \"host:substituter\"\norigins = [\"{url}\"]\ncredentials = {{ auth = \"job\" }}\n"
+    ));
+    let serve = Serve::start(&cloud.sandbox);
+    for digit in ["0", "1"] {
+        serve.get(&format!("/{}.narinfo", digit.repeat(32)));
+    }
+    let requests = cloud.s3.requests();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    for request in requests {
+        assert!(request.contains("AWS4-HMAC-SHA256") && request.contains(SESSION_TOKEN));
+    }
+    assert_eq!(cloud.sts.asked().len(), 1);
+    assert!(!serve.said().contains(TOKEN) && !serve.said().contains(SESSION_TOKEN));
 }

@@ -33,7 +33,7 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
             Some(fetchers(catalog::builtin(&context.engine()?, name).await?))
         }
         (None, ModuleId::Host(HostPart::Substituter)) => Some(vec![UpstreamUrl::needs()]),
-        (None, ModuleId::Host(HostPart::Sts)) => return Err(takes_no_grant(&named.id)),
+        (None, ModuleId::Host(_)) => return Err(takes_no_grant(&named.id)),
         (None, ModuleId::Digest(_)) => None,
     };
     if let Some(fetchers) = known {

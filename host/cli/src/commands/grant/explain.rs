@@ -30,9 +30,8 @@ pub(crate) async fn explain(
         let explained = broker.explain(&origin).to_string();
         return context.printer.result(explained.trim_end());
     }
-    let sts = ModuleId::Host(HostPart::Sts);
-    if fetcher == sts.to_string() {
-        return Err(takes_no_grant(&sts));
+    if let Ok(id @ ModuleId::Host(_)) = fetcher.parse() {
+        return Err(takes_no_grant(&id));
     }
     let all = catalog::select_all(&context.engine()?, fetcher).await?;
     let credentials = fetching::credentials(credential)?;

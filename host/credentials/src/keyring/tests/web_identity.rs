@@ -1,75 +1,29 @@
 //! `aws` with a web identity: which one is taken, what is asked, and what is said when it fails.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
-use fetchhost_policy::AwsScope;
-use tempfile::TempDir;
-use zeroize::Zeroizing;
-
+use super::servers::{Scene, aws};
 use super::*;
 
 const TOKEN: &str = "eyJ-canary-header.canary-payload.canary-signature";
 const ROLE: &str = "arn:aws:iam::123456789012:role/fetch";
 
-/// Status and body of an answer, or none.
-type Prepared = Result<(u16, String), StsFailure>;
+/// With a token in its home, and a role that goes with it in the environment.
+fn in_environment() -> Scene {
+    let scene = with_token();
+    let token = scene.path("token");
+    scene
+        .with("AWS_ROLE_ARN", ROLE)
+        .with("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap())
+}
 
-/// A home with a token in it, and an STS that answers in turn what it is told.
-struct Scene {
-    home: TempDir,
-    variables: Vec<(String, String)>,
-    answers: Arc<Mutex<Vec<Prepared>>>,
-    /// Server and form of each question.
-    questions: Arc<Mutex<Vec<(String, String)>>>,
+fn with_token() -> Scene {
+    let scene = Scene::new();
+    scene.write("token", &format!("{TOKEN}\n"), 0o644);
+    scene
 }
 
 impl Scene {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let scene = Self {
-            variables: vec![("HOME".to_owned(), home.path().to_str().unwrap().to_owned())],
-            home,
-            answers: Arc::default(),
-            questions: Arc::default(),
-        };
-        scene.write("token", &format!("{TOKEN}\n"), 0o644);
-        scene
-    }
-
-    fn in_environment() -> Self {
-        let scene = Self::new();
-        let token = scene.path("token");
-        scene
-            .with("AWS_ROLE_ARN", ROLE)
-            .with("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap())
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        self.variables.retain(|(variable, _)| variable != name);
-        self.variables.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str, mode: u32) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn answers(&self, status: u16, body: &str) {
-        self.answers
-            .lock()
-            .unwrap()
-            .push(Ok((status, body.to_owned())));
-    }
-
     /// Answers with keys of this name that end at `end`.
     fn gives(&self, name: &str, end: &str) {
         self.answers(
@@ -82,53 +36,17 @@ impl Scene {
         );
     }
 
-    fn stage(&self) -> Stage {
-        let variables: Vec<_> = self
-            .variables
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let stage = stage(&variables, None);
-        let (answers, questions) = (Arc::clone(&self.answers), Arc::clone(&self.questions));
-        let keyring = stage.keyring.asking_sts(move |request, _| {
-            let (server, form) = (request.server.to_string(), request.form.to_string());
-            questions.lock().unwrap().push((server, form));
-            let (status, body) = answers.lock().unwrap().remove(0)?;
-            let body = Zeroizing::new(body.into_bytes());
-            Ok(StsAnswer { status, body })
-        });
-        Stage { keyring, ..stage }
-    }
-
-    fn questions(&self) -> Vec<(String, String)> {
-        self.questions.lock().unwrap().clone()
-    }
-
     /// Whom it asks.
     fn server(&self) -> String {
         self.gives("A", "");
         self.stage().get(&aws(None)).unwrap();
         self.questions().pop().unwrap().0
     }
-
-    /// The message and the hint when it fails, neither of which holds anything of a secret.
-    #[track_caller]
-    fn refusal(&self, profile: Option<&str>) -> (String, String) {
-        let error = self.stage().refusal(&aws(profile));
-        (error.to_string(), error.hint().unwrap_or_default())
-    }
-}
-
-fn aws(profile: Option<&str>) -> CredentialSpec {
-    spec(
-        SourceSpec::Aws(profile.map(str::to_owned)),
-        Scheme::AwsSigV4(AwsScope::default()),
-    )
 }
 
 #[test]
 fn a_token_is_exchanged_for_keys_that_are_asked_for_again_before_they_end() {
-    let scene = Scene::in_environment().with("AWS_REGION", "eu-west-1");
+    let scene = in_environment().with("AWS_REGION", "eu-west-1");
     let stage = scene.stage();
     // 2026-11-21T12:00:00Z
     *stage.now.lock().unwrap() = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
@@ -159,7 +77,7 @@ fn a_token_is_exchanged_for_keys_that_are_asked_for_again_before_they_end() {
 
 #[test]
 fn keys_in_the_environment_come_first_and_a_named_profile_before_the_environment() {
-    let scene = Scene::in_environment();
+    let scene = in_environment();
     scene.write(
         ".aws/credentials",
         "[default]\naws_access_key_id = DEFAULT\naws_secret_access_key = s\n\
@@ -179,7 +97,7 @@ fn keys_in_the_environment_come_first_and_a_named_profile_before_the_environment
 
 #[test]
 fn a_profile_may_have_a_web_identity_of_its_own() {
-    let scene = Scene::in_environment();
+    let scene = in_environment();
     let token = scene.path("token");
     let profile = format!(
         "[profile ci]\nregion = eu-central-1\nrole_arn = arn:aws:iam::1:role/ci\nrole_session_name = job.1\n\
@@ -210,7 +128,7 @@ fn a_profile_may_have_a_web_identity_of_its_own() {
 #[test]
 fn the_server_is_the_one_that_awss_variables_name() {
     let server = |variables: &[(&str, &str)]| {
-        let scene = Scene::in_environment();
+        let scene = in_environment();
         let scene = variables
             .iter()
             .fold(scene, |scene, (name, value)| scene.with(name, value));
@@ -244,7 +162,7 @@ fn each_failure_has_its_own_message_and_remedy() {
         assert!(message.contains(says), "{message}");
         assert!(hint.contains(remedy), "{says}: {hint}");
     };
-    let scene = Scene::in_environment();
+    let scene = in_environment();
     fs::remove_file(scene.path("token")).unwrap();
     refused(
         &scene,
@@ -274,9 +192,9 @@ fn each_failure_has_its_own_message_and_remedy() {
         ),
         ("AWS_ENDPOINT_URL_STS", "sts.lan", "`AWS_ENDPOINT_URL_STS`"),
     ] {
-        refused(&Scene::in_environment().with(variable, value), says, "");
+        refused(&in_environment().with(variable, value), says, "");
     }
-    let half = Scene::in_environment().with("AWS_ROLE_ARN", "");
+    let half = in_environment().with("AWS_ROLE_ARN", "");
     refused(&half, "`AWS_ROLE_ARN` is not", "set `AWS_ROLE_ARN`");
 
     let answered = |status, code: &str, remedy: &str| {
@@ -299,37 +217,30 @@ fn each_failure_has_its_own_message_and_remedy() {
     );
     refused(&scene, "InvalidIdentityToken", "identity provider");
     scene.answers(200, "<html>canary</html>");
-    refused(&scene, "does not answer as STS", "`AWS_ENDPOINT_URL_STS`");
+    refused(
+        &scene,
+        "does not answer as AWS does",
+        "`AWS_ENDPOINT_URL_STS`",
+    );
     scene.gives("A", "2001-01-01T00:00:00Z");
     refused(&scene, "expired already", "clock");
-    scene.answers.lock().unwrap().push(Err(StsFailure {
-        reason: "no route".to_owned(),
-        hint: None,
-    }));
+    scene.fails("no route");
     refused(&scene, "no route", "`AWS_ENDPOINT_URL_STS` any other");
     let scene = scene.with("AWS_REGION", "eu-wst-1");
-    scene.answers.lock().unwrap().push(Err(StsFailure {
-        reason: "no such name".to_owned(),
-        hint: None,
-    }));
+    scene.fails("no such name");
     refused(&scene, "no such name", "`eu-wst-1` (`AWS_REGION`)");
 }
 
 #[test]
 fn looking_asks_no_server_and_without_a_way_to_ask_there_are_no_keys() {
-    let scene = Scene::in_environment();
+    let scene = in_environment();
     let keyring = scene.stage().keyring;
     assert_eq!(keyring.look(&aws(None)).unwrap(), Looked::Unknown);
     assert_eq!(scene.questions(), []);
     fs::remove_file(scene.path("token")).unwrap();
     assert!(keyring.look(&aws(None)).is_err());
 
-    let scene = Scene::in_environment();
-    let variables: Vec<_> = scene
-        .variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let error = stage(&variables, None).refusal(&aws(None));
+    let scene = in_environment();
+    let error = scene.alone().refusal(&aws(None));
     assert!(error.to_string().contains("is not asked here"), "{error}");
 }

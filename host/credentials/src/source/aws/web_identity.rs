@@ -13,22 +13,23 @@
 
 use std::path::PathBuf;
 
-use fetchhost_policy::{CredentialSpec, StsServer};
+use fetchhost_policy::{CredentialSpec, HostPart, KeyServer, Method};
 
 use super::super::{
     Found, Looked, MAX_BYTES, Surroundings,
     file::{self, Trust, read_file},
     refuse_file,
 };
+use super::asking::{ask, endpoint, first, found};
 use super::variable;
-use crate::sts::{self, NotGiven, StsRequest};
-use crate::{AwsProblem, CredentialError, FileKind, Secret, WebIdentityProblem};
+use crate::key_server::KeyRequest;
+use crate::sts::{self, Refused};
+use crate::{AwsProblem, CredentialError, FileKind, KeyServerProblem, Secret};
 
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";
 const SESSION: &str = "AWS_ROLE_SESSION_NAME";
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"];
-const IGNORED: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The setting of a profile that says the region.
 const PROFILE_REGION: &str = "region";
@@ -45,7 +46,7 @@ pub(super) struct WebIdentity {
     token: PathBuf,
     role: String,
     session: String,
-    server: StsServer,
+    server: KeyServer,
     /// What named the region that is a part of the server's name.
     region: Option<(&'static str, String)>,
 }
@@ -82,9 +83,8 @@ impl WebIdentity {
         profile_region: impl FnOnce() -> Result<Option<String>, CredentialError>,
         fail: impl Fn(AwsProblem) -> CredentialError,
     ) -> Result<Self, CredentialError> {
-        let refuse = |setting, problem: String| {
-            fail(WebIdentityProblem::Setting { setting, problem }.into())
-        };
+        let refuse =
+            |setting, problem: String| fail(KeyServerProblem::Setting { setting, problem }.into());
         let (setting, role) = settings.role;
         let is_role = role.len() <= ROLE_BYTES && role.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_role {
@@ -105,12 +105,11 @@ impl WebIdentity {
             token: settings.token,
             role,
             session,
-            server: StsServer::of_region(None)
-                .map_err(|error| refuse(REGIONS[0], error.to_string()))?,
+            server: KeyServer::sts(None).map_err(|error| refuse(REGIONS[0], error.to_string()))?,
             region: None,
         };
-        if let Some((setting, url)) = endpoint(surroundings).map_err(&fail)? {
-            identity.server = StsServer::at(&url)
+        if let Some((setting, url)) = endpoint(ENDPOINT, surroundings).map_err(&fail)? {
+            identity.server = KeyServer::at(HostPart::Sts, &url)
                 .map_err(|error| refuse(setting, format!("names no server: {error}")))?;
             return Ok(identity);
         }
@@ -119,7 +118,7 @@ impl WebIdentity {
             None => profile_region()?.map(|region| (PROFILE_REGION, region)),
         };
         if let Some((setting, region)) = &identity.region {
-            identity.server = StsServer::of_region(Some(region))
+            identity.server = KeyServer::sts(Some(region))
                 .map_err(|error| refuse(setting, format!("is none: {error}")))?;
         }
         Ok(identity)
@@ -143,90 +142,51 @@ impl WebIdentity {
         surroundings: &Surroundings,
         fail: impl Fn(AwsProblem) -> CredentialError,
     ) -> Result<Found, CredentialError> {
-        let fail = |problem: WebIdentityProblem| fail(problem.into());
-        let server = || self.server.origin().to_string();
+        let fail = |problem: KeyServerProblem| fail(problem.into());
         let content = read_file(&self.token, TRUST, surroundings.user(), MAX_BYTES)
             .map_err(|error| refuse_file(spec, error, FileKind::WebIdentity))?;
         let token = Secret::from_content(&content)
             .and_then(|token| sts::check_token(&token).map(|()| token))
             .map_err(|problem| {
                 let path = self.token.clone();
-                fail(WebIdentityProblem::Token { path, problem })
+                fail(KeyServerProblem::Token { path, problem })
             })?;
-        let ask = surroundings
-            .sts
-            .as_ref()
-            .ok_or_else(|| fail(WebIdentityProblem::NotAsked { server: server() }))?;
-        let request = StsRequest {
+        let request = KeyRequest {
             server: self.server.clone(),
-            form: sts::form(&self.role, &self.session, &token),
+            method: Method::Post,
+            url: self.server.url().clone(),
+            header: None,
+            form: Some(sts::form(&self.role, &self.session, &token)),
         };
-        let answer = ask(request, &surroundings.cancel).map_err(|failure| {
-            fail(WebIdentityProblem::Unreached {
-                server: server(),
-                reason: failure.reason,
-                hint: failure.hint.or_else(|| Some(self.how_to_reach())),
-            })
-        })?;
-        let given = sts::read(&answer, &token, (surroundings.clock)());
-        given
-            .map(|given| Found {
-                secret: given.keys,
-                until: Some(given.until),
-            })
-            .map_err(|problem| {
-                fail(match problem {
-                    NotGiven::Refused { code, message } => WebIdentityProblem::Refused {
-                        server: server(),
-                        token: self.token.clone(),
-                        status: answer.status,
-                        code,
-                        message,
-                    },
-                    NotGiven::Answer(problem) => WebIdentityProblem::Answer {
-                        server: server(),
-                        problem,
-                    },
-                    NotGiven::Expired => WebIdentityProblem::Expired { server: server() },
-                })
-            })
+        let answer = ask(request, surroundings, || self.how_to_reach()).map_err(fail)?;
+        let given = match sts::read(&answer, &token, (surroundings.clock)()) {
+            Ok(given) => Ok(given),
+            Err(Refused::NotGiven(problem)) => Err(problem),
+            Err(Refused::Said { code, message }) => {
+                return Err(fail(KeyServerProblem::StsRefused {
+                    server: self.server.origin().to_string(),
+                    token: self.token.clone(),
+                    status: answer.status,
+                    code,
+                    message,
+                }));
+            }
+        };
+        found(given, &self.server).map_err(fail)
     }
 
     fn how_to_reach(&self) -> String {
         match &self.region {
             Some((setting, region)) => format!(
                 "check the region `{region}` (`{setting}`) and that this machine reaches that server; `{}` names another one",
-                ENDPOINTS[0]
+                ENDPOINT
             ),
             None => format!(
                 "check that this machine reaches that server; `{}` names a region's own, `{}` any other one",
-                REGIONS[0], ENDPOINTS[0]
+                REGIONS[0], ENDPOINT
             ),
         }
     }
-}
-
-/// The server that a variable names.
-fn endpoint(surroundings: &Surroundings) -> Result<Option<(&'static str, String)>, AwsProblem> {
-    let is_ignored =
-        variable(surroundings, IGNORED)?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if is_ignored {
-        return Ok(None);
-    }
-    first(surroundings, ENDPOINTS)
-}
-
-/// The first of these variables that is set to something.
-fn first(
-    surroundings: &Surroundings,
-    names: [&'static str; 2],
-) -> Result<Option<(&'static str, String)>, AwsProblem> {
-    for name in names {
-        if let Some(value) = variable(surroundings, name)? {
-            return Ok(Some((name, value)));
-        }
-    }
-    Ok(None)
 }
 
 fn is_session(name: &str) -> bool {
