@@ -7,8 +7,8 @@
 //! **The rule.** Nobody grants anything to `host:sts`, `host:sso` and `host:imds`, and no grant adds anything:
 //! whoever gives a credential the source has said yes to the one server that AWS's own variables and files
 //! name, as exactly as if it were written in a grant. There it may send what its kind takes, and follow no
-//! redirect to another origin. A metadata service is reached by `host:imds` alone, for a source that only a
-//! configuration names. What the administrator denies stays denied.
+//! redirect to another origin. Without `allow-metadata` a metadata service is reached by `host:imds` alone, for a
+//! source that only a configuration names. What the administrator denies stays denied.
 //!
 //! | part | what names the server | server | sends |
 //! |---|---|---|---|
@@ -141,7 +141,7 @@ impl KeyServer {
     }
 
     /// The broker of this server's part of the host, which permits requests to it and to nothing else. Of
-    /// `config` only what it denies counts. With a `header` its permits carry a credential of that
+    /// `config` only `[[deny]]` and `allow-metadata` count. With a `header` its permits carry a credential of that
     /// header, whose secret is in the environment variable that [`KeyServer::variable`] names.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl KeyServer {
     pub fn broker(&self, config: &Config, header: Option<&Scheme>) -> Result<Broker, PolicyError> {
         let module = ModuleId::Host(self.part);
         let mut config = config.clone();
-        config.allow_metadata = self.part == HostPart::Imds;
+        config.allow_metadata |= self.part == HostPart::Imds;
         let (mut slots, mut credentials) = (BTreeMap::new(), BTreeMap::new());
         if let (Some(scheme), Some(slot), Ok(name)) =
             (header, Self::slot(), SLOT.parse::<CredentialName>())
