@@ -7,7 +7,7 @@ use std::time::Duration;
 use fetchhost_cache::{
     Bucket, Cache, CacheError, CachePlace, CacheUrl, CacheUrlError, uploads_ended,
 };
-use fetchhost_credentials::{Keyring, ask_hidden};
+use fetchhost_credentials::ask_hidden;
 use fetchhost_policy::{Broker, BucketUrl, Method};
 use fetchhost_transport::{Category, Client};
 
@@ -23,7 +23,7 @@ const GIVING_UP: Duration = Duration::from_secs(10);
 
 /// Opens the cache of a `cache` command, for much writing.
 pub(crate) fn of_command(context: &Context, args: &CacheArgs) -> Result<Cache, Failure> {
-    let keyring = Keyring::new().asking(ask_hidden);
+    let keyring = context.keyring().asking(ask_hidden);
     let client = context.client(Arc::new(keyring));
     let mut url = parse(&args.url)?;
     url.writing.single_writer |= args.single_writer;

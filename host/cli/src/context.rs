@@ -10,6 +10,7 @@ use fetchhost_transport::Client;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::key_servers::KeyServers;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -70,12 +71,26 @@ impl Context {
     /// The client that sends what a broker permits: with the certificates and proxies that this user's
     /// environment and configuration name.
     pub(crate) fn client(&self, keyring: Arc<Keyring>) -> Client {
-        let settings = fetchhost_transport::Settings {
+        Client::new(self.transport_settings(), keyring)
+    }
+
+    /// How this user's connections are made.
+    pub(crate) fn transport_settings(&self) -> fetchhost_transport::Settings {
+        fetchhost_transport::Settings {
             authorities: self.environment.authorities.clone(),
             proxies: self.proxies().clone(),
             ..Default::default()
-        };
-        Client::new(settings, keyring)
+        }
+    }
+
+    /// A keyring that reads every source of the configuration. One that only looks needs none of this.
+    pub(crate) fn keyring(&self) -> Keyring {
+        match KeyServers::new(self) {
+            None => Keyring::new(),
+            Some(servers) => {
+                Keyring::new().asking_servers(move |request, cancel| servers.ask(request, cancel))
+            }
+        }
     }
 
     /// The engine that runs modules. Modules of others are compiled in a child of this program.

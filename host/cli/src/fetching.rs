@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use fetchhost_credentials::{Cancel, Keyring, ask_hidden};
+use fetchhost_credentials::{Cancel, ask_hidden};
 use fetchhost_formats::{Hash, StoreName};
 use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
 use fetchhost_policy::{Broker, Consent, Origin};
@@ -60,7 +60,8 @@ impl Session {
     pub(crate) fn new(context: &Context, progress: Progress) -> Self {
         let progress = Arc::new(progress);
         let asking = Arc::clone(&progress);
-        let keyring = Keyring::new()
+        let keyring = context
+            .keyring()
             .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
         Self {
             cancel: Some(keyring.cancel()),

@@ -18,6 +18,7 @@ mod failure;
 mod fetching;
 mod internal_json;
 mod journal;
+mod key_servers;
 mod misnamed;
 mod mistyped;
 mod nix_expression;

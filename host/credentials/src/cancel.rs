@@ -55,7 +55,8 @@ impl Cancel {
     }
 
     /// Whether it was fired.
-    pub(crate) fn is_fired(&self) -> bool {
+    #[must_use]
+    pub fn is_fired(&self) -> bool {
         let Some((reader, _)) = &*self.0 else {
             return false;
         };

@@ -1,5 +1,6 @@
 //! What can be wrong with a credential. No message quotes the secret.
 
+mod aws;
 mod problem;
 
 use std::{
@@ -11,7 +12,8 @@ use fetchhost_policy::{CredentialName, Origin, SourceSpec};
 
 use crate::{IdentityError, source::file::FileError};
 
-pub use problem::{AgeProblem, AwsProblem, NetrcProblem, Problem, ProgramProblem};
+pub use aws::{AwsProblem, KeyServerProblem};
+pub use problem::{AgeProblem, NetrcProblem, Problem, ProgramProblem};
 
 /// The kinds of files that secrets are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum FileKind {
     Systemd,
     /// Profiles of AWS's tools.
     Aws,
+    /// A token that AWS takes for an identity.
+    WebIdentity,
 }
 
 impl FileKind {
@@ -45,6 +49,9 @@ impl FileKind {
                 "write `machine HOST login NAME password SECRET` to `{shown}` (mode 0600), or {correct}"
             ),
             Self::Aws => format!("write the profile to `{shown}` (mode 0600)"),
+            Self::WebIdentity => format!(
+                "have the token written to `{shown}` before this command (on EKS its service account needs the annotation `eks.amazonaws.com/role-arn`), or correct or unset `AWS_WEB_IDENTITY_TOKEN_FILE`"
+            ),
             Self::Systemd => format!(
                 "start the unit with `LoadCredential={}:PATH`",
                 path.file_name().unwrap_or_default().to_string_lossy()

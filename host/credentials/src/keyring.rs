@@ -10,7 +10,7 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 
 use crate::{
-    Cancel, CredentialError, Looked, Secret,
+    Cancel, CredentialError, KeyAnswer, KeyFailure, KeyRequest, Looked, Secret,
     secret::leave_no_core_file,
     source::{self, Surroundings},
     terminal::ask_hidden,
@@ -54,6 +54,7 @@ impl Keyring {
         Self::with_surroundings(Surroundings {
             environment: Box::new(environment),
             ask: Box::new(ask_hidden),
+            servers: None,
             clock: Box::new(SystemTime::now),
             cancel: Cancel::new(),
         })
@@ -67,6 +68,17 @@ impl Keyring {
         ask: impl Fn(&str, &Cancel) -> io::Result<Option<Secret>> + Send + Sync + 'static,
     ) -> Self {
         self.surroundings.ask = Box::new(ask);
+        self
+    }
+
+    /// With `ask` to send a question to a server that gives access keys; without it there are none from
+    /// servers. It blocks, sends to the server in the question alone, and ends when the [`Cancel`] is fired.
+    #[must_use]
+    pub fn asking_servers(
+        mut self,
+        ask: impl Fn(KeyRequest, &Cancel) -> Result<KeyAnswer, KeyFailure> + Send + Sync + 'static,
+    ) -> Self {
+        self.surroundings.servers = Some(Box::new(ask));
         self
     }
 

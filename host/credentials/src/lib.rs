@@ -19,7 +19,8 @@
 //! | `helper` | the one header that the scheme names, not yet expired | other headers are dropped; several values; answers that are not the protocol's |
 //! | `netrc` | the entry whose machine is the origin's host, letter for letter | `default`, unless `use-default`; several entries without a user name to choose by; words that no netrc has |
 //! | `systemd:NAME` | a file of `$CREDENTIALS_DIRECTORY` | names that lead elsewhere |
-//! | `aws`, `aws:PROFILE` | keys in AWS's variables and files | one variable of two; a file of credentials that others can read; profiles whose keys are elsewhere (SSO, roles, programs) |
+//! | `aws`, `aws:PROFILE` | keys in AWS's variables and files; keys that STS gives for a web identity | one variable of two; a file of credentials that others can read, a token that others can write; profiles whose keys are elsewhere (other roles, programs; SSO, unless built with the feature `aws-sso`) |
+//! | `aws-imds` | keys that a metadata service gives for the machine's or container's role, in a build with `aws-sso` | any other server of plain `http` than these |
 //!
 //! | content | verdict |
 //! |---|---|
@@ -39,20 +40,24 @@ mod content;
 mod error;
 mod header;
 mod identity;
+mod key_server;
 mod keyring;
 mod private_file;
 mod secret;
 mod source;
+mod sts;
 mod terminal;
 mod timestamp;
 
 pub use aws::{AccessKeys, Outgoing, aws_headers};
 pub use cancel::Cancel;
 pub use error::{
-    AgeProblem, AwsProblem, CredentialError, FileKind, NetrcProblem, Problem, ProgramProblem,
+    AgeProblem, AwsProblem, CredentialError, FileKind, KeyServerProblem, NetrcProblem, Problem,
+    ProgramProblem,
 };
 pub use header::header_for;
 pub use identity::{IDENTITY_VARIABLE, Identities, IdentityError, identity_path};
+pub use key_server::{KeyAnswer, KeyFailure, KeyRequest};
 pub use keyring::Keyring;
 pub use private_file::{Existing, write_private};
 pub use secret::{Secret, leave_no_core_file};

@@ -16,7 +16,10 @@ use std::{
 use fetchhost_policy::{CredentialSpec, Origin, Scheme, SourceSpec};
 use zeroize::Zeroizing;
 
-use crate::{Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, terminal::Ask};
+use crate::{
+    Cancel, CredentialError, FileKind, Problem, Secret, aws::AccessKeys, key_server::AskServer,
+    terminal::Ask,
+};
 use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
@@ -35,6 +38,8 @@ type Clock = dyn Fn() -> SystemTime + Send + Sync;
 pub(crate) struct Surroundings {
     pub(crate) environment: Box<Environment>,
     pub(crate) ask: Box<Ask>,
+    /// How servers are asked for access keys, where they may be.
+    pub(crate) servers: Option<Box<AskServer>>,
     pub(crate) clock: Box<Clock>,
     pub(crate) cancel: Cancel,
 }
@@ -57,7 +62,7 @@ impl Surroundings {
 pub enum Looked {
     /// It is there, and nobody has to be asked.
     Ready,
-    /// Only asking tells: a program, or the user for a passphrase.
+    /// Only asking tells: a program, a server, or the user for a passphrase.
     Unknown,
 }
 
@@ -134,6 +139,7 @@ fn ask(
             netrc::read(spec, path, *use_default, trust, origin, surroundings).map(for_ever)
         }
         SourceSpec::Aws(profile) => aws::read(spec, profile.as_deref(), surroundings),
+        SourceSpec::AwsImds => aws::read_imds(spec, surroundings),
     }
 }
 
@@ -164,6 +170,7 @@ pub(crate) fn look(
             file(&path, SYSTEMD_TRUST, FileKind::Systemd)
         }
         SourceSpec::Command { .. } | SourceSpec::Helper(_) => Ok(Looked::Unknown),
+        SourceSpec::AwsImds => aws::look_imds(spec),
         SourceSpec::Netrc {
             path,
             insecure_permissions,
@@ -174,13 +181,7 @@ pub(crate) fn look(
             file(&path, trust, FileKind::Netrc)
         }
         // Whether the keys are there shows only in the file that may have them.
-        SourceSpec::Aws(profile) => {
-            check(
-                spec,
-                &aws::read(spec, profile.as_deref(), surroundings)?.secret,
-            )?;
-            Ok(Looked::Ready)
-        }
+        SourceSpec::Aws(profile) => aws::look(spec, profile.as_deref(), surroundings),
     }
 }
 

@@ -74,18 +74,49 @@ pub enum ModuleId {
     Host(HostPart),
 }
 
-/// A part of the host that sends requests of its own. It needs a grant for each origin, as modules do.
+/// A part of the host that sends requests of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPart {
-    /// `host:substituter`: the gateway, which serves another binary cache again.
+    /// `host:substituter`: the gateway, which serves another binary cache again. It needs a grant for each
+    /// origin, as modules do.
     Substituter,
-    /// `host:cache`: a binary cache in a bucket, which is read and written.
+    /// `host:cache`: a binary cache in a bucket, which is read and written. It needs a grant where nobody types
+    /// the bucket's URL.
     Cache,
+    /// `host:sts`: a credential's source, which has AWS's security token service give it access keys. Nobody
+    /// grants it anything: the source names the one server that it asks. A [`Deny`](crate::Deny) holds for it.
+    Sts,
+    /// `host:sso`: the same, of AWS's access portal.
+    Sso,
+    /// `host:imds`: the same, of the machine's or container's own metadata service.
+    Imds,
 }
 
 impl HostPart {
     /// All of them.
-    const ALL: [Self; 2] = [Self::Substituter, Self::Cache];
+    const ALL: [Self; 5] = [
+        Self::Substituter,
+        Self::Cache,
+        Self::Sts,
+        Self::Sso,
+        Self::Imds,
+    ];
+
+    /// What it asks of servers, where a [`Grant`](crate::Grant) can speak of it.
+    #[must_use]
+    pub fn needs(self) -> Option<FetcherDescription> {
+        match self {
+            Self::Substituter => Some(UpstreamUrl::needs()),
+            Self::Cache => Some(crate::bucket::needs()),
+            Self::Sts | Self::Sso | Self::Imds => None,
+        }
+    }
+
+    /// Whether a [`Grant`](crate::Grant) can speak of it.
+    #[must_use]
+    pub const fn takes_grants(self) -> bool {
+        matches!(self, Self::Substituter | Self::Cache)
+    }
 
     /// What it is called in messages.
     #[must_use]
@@ -93,15 +124,9 @@ impl HostPart {
         match self {
             Self::Substituter => "substituter",
             Self::Cache => "cache",
-        }
-    }
-
-    /// What it asks of servers.
-    #[must_use]
-    pub fn needs(self) -> FetcherDescription {
-        match self {
-            Self::Substituter => UpstreamUrl::needs(),
-            Self::Cache => crate::bucket::needs(),
+            Self::Sts => "sts",
+            Self::Sso => "sso",
+            Self::Imds => "imds",
         }
     }
 }
@@ -277,6 +302,9 @@ mod tests {
             "builtin:http-2",
             "host:substituter",
             "host:cache",
+            "host:sts",
+            "host:sso",
+            "host:imds",
             digest.as_str(),
         ] {
             assert_eq!(text.parse::<ModuleId>().unwrap().to_string(), text);

@@ -10,6 +10,15 @@ use crate::{Origin, OriginError, parse_url, printable};
 /// The region when none is given, as for Nix.
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// The domain of AWS's servers in `region`.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
 /// What says where a bucket is, as the module `s3` understands it (`fetchers/s3/src/location.rs`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct S3Place<'a> {
@@ -57,8 +66,7 @@ impl S3Place<'_> {
         };
         let Some(endpoint) = self.endpoint else {
             let region = self.region.unwrap_or(DEFAULT_REGION);
-            let end = if region.starts_with("cn-") { ".cn" } else { "" };
-            return Origin::parse(&format!("https://{prefix}s3.{region}.amazonaws.com{end}"));
+            return Origin::parse(&format!("https://{prefix}s3.{region}.{}", domain(region)));
         };
         let origin = Origin::of_parameter(endpoint)?;
         if prefix.is_empty() {

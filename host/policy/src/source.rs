@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::printable;
 
 /// The kinds of source that exist, and whether this version reads them.
-const KINDS: [(&str, bool); 10] = [
+const KINDS: [(&str, bool); 11] = [
     ("env", true),
     ("file", true),
     ("age", true),
@@ -18,6 +18,7 @@ const KINDS: [(&str, bool); 10] = [
     ("systemd", true),
     ("keyring", false),
     ("aws", true),
+    ("aws-imds", true),
     ("sso", false),
 ];
 
@@ -80,6 +81,9 @@ pub enum SourceSpec {
     /// Access keys where AWS's own tools look for them: the profile of this name,
     /// or `None` for the environment and then the profile that it names.
     Aws(Option<String>),
+    /// Access keys of the machine's or container's own role, which its metadata service gives to whoever asks.
+    /// Only the configuration names it.
+    AwsImds,
 }
 
 /// A program of the user's that is asked for a secret. Its `Debug` shows no
@@ -281,6 +285,7 @@ impl fmt::Display for SourceSpec {
             Self::Systemd(name) => write!(f, "systemd:{name}"),
             Self::Aws(None) => f.write_str("aws"),
             Self::Aws(Some(profile)) => write!(f, "aws:{}", printable(profile)),
+            Self::AwsImds => f.write_str("aws-imds"),
         }
     }
 }
@@ -301,7 +306,7 @@ impl FromStr for SourceSpec {
             Some((kind @ ("command" | "helper" | "netrc"), _)) => {
                 Err(SourceError::Configured(kind.to_owned()))
             }
-            None if matches!(text, "command" | "helper") => {
+            None if matches!(text, "command" | "helper" | "aws-imds") => {
                 Err(SourceError::Configured(text.to_owned()))
             }
             Some((kind, _)) if is_later_kind(kind) => Err(SourceError::Later(kind.to_owned())),
@@ -341,7 +346,13 @@ mod tests {
 
     #[test]
     fn programs_and_other_netrc_files_belong_to_the_configuration() {
-        for text in ["command:pass", "command", "helper:h", "netrc:/etc/netrc"] {
+        for text in [
+            "command:pass",
+            "command",
+            "helper:h",
+            "netrc:/etc/netrc",
+            "aws-imds",
+        ] {
             let error = text.parse::<SourceSpec>().unwrap_err();
             assert!(
                 matches!(error, SourceError::Configured(_)),

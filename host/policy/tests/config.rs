@@ -41,7 +41,7 @@ fn the_example_says_what_its_comments_say() {
         "the example's limits are the defaults"
     );
     assert!(!config.allow_metadata);
-    assert_eq!(config.credentials.len(), 9);
+    assert_eq!(config.credentials.len(), 10);
     assert_eq!(config.certificates.len(), 1);
     assert!(config.proxies().is_some());
     assert_eq!(
@@ -189,7 +189,12 @@ fn requests_are_signed_for_a_region_and_a_service() {
             "aws-sigv4:eu:execute-api",
         ),
     ] {
-        for source in ["{ aws = true }", "{ aws = \"work\" }", "{ env = \"KEYS\" }"] {
+        for source in [
+            "{ aws = true }",
+            "{ aws = \"work\" }",
+            "{ aws-imds = true }",
+            "{ env = \"KEYS\" }",
+        ] {
             let config = aws(source, scheme).unwrap();
             let credential = config.credentials.values().next().unwrap();
             assert_eq!(credential.scheme.to_string(), text);
@@ -201,6 +206,16 @@ fn requests_are_signed_for_a_region_and_a_service() {
     }
     for (source, scheme, says) in [
         ("{ aws = true }", "scheme = \"bearer\"", "sign requests"),
+        (
+            "{ aws-imds = true }",
+            "scheme = \"bearer\"",
+            "sign requests",
+        ),
+        (
+            "{ aws-imds = false }",
+            "scheme = \"aws-sigv4\"",
+            "`aws-imds` is `true`",
+        ),
         (
             "{ aws = false }",
             "scheme = \"aws-sigv4\"",
@@ -288,7 +303,7 @@ fn each_mistake_has_its_own_message() {
         ),
         (
             CREDENTIAL.replace("{ env = \"T\" }", "{}"),
-            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws` and `client-certificate`",
+            "`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws`, `aws-imds` and `client-certificate`",
         ),
         (
             CREDENTIAL.replace("\"T\" }", "\"T\", file = \"f\" }"),

@@ -46,6 +46,13 @@ async fn module(context: &Context, text: &str) -> Result<Named, Failure> {
     })
 }
 
+/// Refuses a grant for a part of the host that needs none.
+fn takes_no_grant(id: &ModuleId) -> Failure {
+    Failure::usage(format!("`{id}` takes no grant")).with_hint(
+        "a credential with the source `aws` asks the server that AWS's own variables and files name",
+    )
+}
+
 /// What a grant says, on a line for each key.
 fn details(grant: &Grant) -> String {
     let mut text = String::new();

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use fetchhost_credentials::{Keyring, ask_hidden};
+use fetchhost_credentials::ask_hidden;
 use fetchhost_formats::StorePath;
 use fetchhost_policy::printable;
 use fetchhost_sinks::{Store, StoreSession, StoreUrl};
@@ -42,7 +42,8 @@ pub(crate) async fn realise(context: &Context, args: &RealiseArgs) -> Result<(),
     let missing = present.iter().filter(|present| !**present).count();
     let progress = Progress::new(context.printer, if args.dry_run { 0 } else { missing });
     let asking = Arc::clone(&progress);
-    let keyring = Keyring::new()
+    let keyring = context
+        .keyring()
         .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
     let cancel = keyring.cancel();
     let fetches = Fetches {

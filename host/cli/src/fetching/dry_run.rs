@@ -87,6 +87,7 @@ fn is_judged_from_outside(spec: &CredentialSpec) -> bool {
         | SourceSpec::Netrc { .. } => true,
         SourceSpec::Age(_)
         | SourceSpec::Aws(_)
+        | SourceSpec::AwsImds
         | SourceSpec::Command { .. }
         | SourceSpec::Helper(_) => false,
     }

@@ -5,8 +5,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fetchhost_credentials::Keyring;
-
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -87,7 +85,7 @@ fn read(printer: Printer, environment: &Environment) -> Result<Unattended, Failu
         settings: Settings::load(environment)?,
         broken: None,
     };
-    Unattended::new(&context, Arc::new(Keyring::new()))
+    Unattended::new(&context, Arc::new(context.keyring()))
 }
 
 fn stamps(environment: &Environment) -> Stamps {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use fetchhost_credentials::Keyring;
 use fetchhost_formats::CacheInfo;
 use fetchhost_gateway::{Folder, Opened, Upstream};
 use fetchhost_policy::{Broker, HostPart, Method, ModuleId, SlotName, UpstreamUrl, printable};
@@ -43,10 +42,10 @@ pub(crate) fn upstreams(
         is_new
     });
     let part = HostPart::Substituter;
-    let needs = part.needs();
+    let needs = UpstreamUrl::needs();
     let broker = Broker::new(ModuleId::Host(part), part.name(), &needs, config, None)?;
     let broker = Arc::new(broker);
-    let client = context.client(Arc::new(Keyring::new()));
+    let client = context.client(Arc::new(context.keyring()));
     let printer = context.printer;
     let upstream = |url: UpstreamUrl| -> Result<Arc<dyn Upstream>, Failure> {
         if let UpstreamUrl::Folder(path) = url {

@@ -93,6 +93,21 @@ fn the_gateway_itself_is_granted_what_it_asks_other_caches_for() {
 }
 
 #[test]
+fn what_asks_for_access_keys_takes_no_grant() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    for part in ["host:sts", "host:sso", "host:imds"] {
+        let add = ["grant", "add", part, "--origin", "https://a.example"];
+        let explain = ["grant", "explain", part, "https://a.example"];
+        for words in [&add[..], &explain] {
+            let refused = home.run(words).fails(2);
+            assert!(refused.contains("takes no grant"), "{refused}");
+        }
+    }
+    assert_eq!(home.text(), CONFIG);
+}
+
+#[test]
 fn what_could_not_be_in_force_is_refused_and_nothing_changes() {
     let home = Home::new();
     home.configure(CONFIG);

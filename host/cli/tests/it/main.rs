@@ -1,6 +1,8 @@
 //! The program by its front door: words typed in a home of the test's own.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[cfg(feature = "aws-sso")]
+mod aws_sso;
 mod credential;
 mod doctor;
 mod dry_run;

@@ -1,6 +1,6 @@
 //! What can be wrong with each kind of source.
 
-use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{io, process::ExitStatus, time::Duration};
 
 use fetchhost_policy::CredentialName;
 
@@ -237,95 +237,6 @@ impl NetrcProblem {
             Self::NotText | Self::TooLarge => {
                 Some("check that the credential names a netrc file".to_owned())
             }
-        }
-    }
-}
-
-/// Why there are no access keys where AWS's own tools look for them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AwsProblem {
-    /// One variable of two.
-    #[error("`{set}` is set, but `{unset}` is not")]
-    Half {
-        /// The one that is there.
-        set: &'static str,
-        /// The one that is missing.
-        unset: &'static str,
-    },
-    /// A variable that is not text.
-    #[error("`{variable}` is not UTF-8 text")]
-    NotText {
-        /// Which.
-        variable: &'static str,
-    },
-    /// A file that is none of profiles. No word of it is shown.
-    #[error("`{}` is no file of profiles: {problem}", .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// No such profile.
-    #[error("there is no profile `{profile}` in {}", listed(.places))]
-    NoProfile {
-        /// Which.
-        profile: String,
-        /// Where it was looked for.
-        places: Vec<PathBuf>,
-        /// Whether the user named it.
-        is_named: bool,
-    },
-    /// A profile without keys.
-    #[error("the profile `{profile}` in `{}` does not hold both keys", .path.display())]
-    NoKeys {
-        /// Which.
-        profile: String,
-        /// In which file.
-        path: PathBuf,
-    },
-    /// A profile whose keys are elsewhere.
-    #[error(
-        "the profile `{profile}` in `{}` has its keys elsewhere (`{setting}`), where nix-fetchhost does not go by itself",
-        .path.display()
-    )]
-    Elsewhere {
-        /// Which.
-        profile: String,
-        /// In which file.
-        path: PathBuf,
-        /// What it says.
-        setting: &'static str,
-    },
-}
-
-fn listed(places: &[PathBuf]) -> String {
-    let shown: Vec<_> = places
-        .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
-    if shown.is_empty() {
-        return "any file, since `HOME` is not set".to_owned();
-    }
-    shown.join(" or ")
-}
-
-impl AwsProblem {
-    pub(super) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Half { unset, .. } => Some(format!("set `{unset}` too, or unset both")),
-            Self::NoProfile { is_named: false, .. } => Some(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with `aws = \"NAME\"` (`aws:NAME` where it is typed), or keep the keys with `nix-fetchhost credential set NAME --scheme aws-sigv4` as ID:SECRET"
-                    .to_owned(),
-            ),
-            Self::Elsewhere { profile, .. } => Some(format!(
-                "let AWS's own tool get them: `source = {{ command = [\"aws\", \"configure\", \"export-credentials\", \"--profile\", \"{profile}\"], refresh = \"15 min\" }}`"
-            )),
-            Self::NoKeys { .. } => {
-                Some("write `aws_access_key_id` and `aws_secret_access_key` there".to_owned())
-            }
-            Self::NoProfile { .. } | Self::NotText { .. } | Self::File { .. } => None,
         }
     }
 }

@@ -4,8 +4,14 @@ mod age;
 mod aws;
 mod files;
 mod helpers;
+#[cfg(feature = "aws-sso")]
+mod imds;
 mod others;
 mod programs;
+mod servers;
+#[cfg(feature = "aws-sso")]
+mod sso;
+mod web_identity;
 
 use std::{sync::Mutex, time::Duration};
 
@@ -59,6 +65,7 @@ fn stage(variables: &[(&str, &str)], typed: Option<&'static str>) -> Stage {
             questions.lock().unwrap().push(question.to_owned());
             Ok(typed.map(|answer| Secret::from(answer.to_owned())))
         }),
+        servers: None,
         clock: Box::new(move || *clock.lock().unwrap()),
         cancel: Cancel::new(),
     });

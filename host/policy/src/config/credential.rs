@@ -14,8 +14,8 @@ use crate::{AwsScope, CredentialSpec, Origin, Program, Scheme, SourceSpec};
 const LATER: [&str; 1] = ["account"];
 
 /// The keys of `source` that say what kind it is.
-const KINDS: [&str; 8] = [
-    "env", "file", "age", "command", "helper", "netrc", "systemd", "aws",
+const KINDS: [&str; 9] = [
+    "env", "file", "age", "command", "helper", "netrc", "systemd", "aws", "aws-imds",
 ];
 
 /// The keys that go along with some kinds, and these kinds.
@@ -85,8 +85,8 @@ fn read_scheme(source: &SourceSpec, table: &Table<'_>) -> Result<Scheme, ConfigE
         (SourceSpec::Netrc { .. }, Scheme::AwsSigV4(_)) => {
             Err(text.refuse("a netrc file holds no access keys of AWS"))
         }
-        (SourceSpec::Aws(_), Scheme::AwsSigV4(_)) => Ok(scheme),
-        (SourceSpec::Aws(_), _) => Err(text
+        (SourceSpec::Aws(_) | SourceSpec::AwsImds, Scheme::AwsSigV4(_)) => Ok(scheme),
+        (SourceSpec::Aws(_) | SourceSpec::AwsImds, _) => Err(text
             .refuse(format!("access keys of AWS sign requests; they are not sent as `{scheme}`"))
             .with_hint("write `scheme = \"aws-sigv4\"`")),
         _ => Ok(scheme),
@@ -114,7 +114,7 @@ fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
     table.refuse_unknown(&known, &later_kinds())?;
     let mut kinds = KINDS.into_iter().filter(|kind| table.has(kind));
     let kind = kinds.next().ok_or_else(|| {
-        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws` and `client-certificate`")
+        table.refuse("`source` needs one of `env`, `file`, `age`, `command`, `helper`, `netrc`, `systemd`, `aws`, `aws-imds` and `client-certificate`")
     })?;
     if let Some(other) = kinds.next() {
         return Err(table.refuse(format!(
@@ -139,6 +139,13 @@ fn read_source(table: &Table<'_>) -> Result<SourceSpec, ConfigError> {
         }),
         "age" => read_path(&table.needed_text(kind)?).map(SourceSpec::Age),
         "aws" => read_aws(table),
+        "aws-imds" => match table.boolean("aws-imds")? {
+            Some(true) => Ok(SourceSpec::AwsImds),
+            _ => Err(ConfigError::at(
+                table.place_of("aws-imds"),
+                "`aws-imds` is `true`",
+            )),
+        },
         "command" => Ok(SourceSpec::Command {
             program: program(table, kind)?,
             refresh: duration(table, "refresh")?,

@@ -23,7 +23,14 @@ const LATER: [&str; 7] = [
 
 pub(super) fn read(table: &Table<'_>) -> Result<Grant, ConfigError> {
     table.refuse_unknown(&KEYS, &LATER)?;
-    let module: ModuleId = table.needed_text("module")?.parse()?;
+    let text = table.needed_text("module")?;
+    let module: ModuleId = text.parse()?;
+    // It would look as if it were in force.
+    if matches!(module, ModuleId::Host(part) if !part.takes_grants()) {
+        return Err(text
+            .refuse(format!("`{module}` takes no grant"))
+            .with_hint("a credential with the source `aws` asks the server that AWS's own variables name; `[[deny]]` forbids it"));
+    }
     let paths = match table.texts("paths")? {
         None if !module.is_builtin() => {
             return Err(table.refuse(format!("a grant for `{module}` needs `paths`")).with_hint(

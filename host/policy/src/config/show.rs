@@ -70,6 +70,7 @@ fn source_toml(source: &SourceSpec) -> String {
         SourceSpec::Env(variable) => keys.push(("env", quoted(variable))),
         SourceSpec::Systemd(name) => keys.push(("systemd", quoted(name))),
         SourceSpec::Aws(None) => keys.push(("aws", "true".to_owned())),
+        SourceSpec::AwsImds => keys.push(("aws-imds", "true".to_owned())),
         SourceSpec::Aws(Some(profile)) => keys.push(("aws", quoted(profile))),
         SourceSpec::Age(file) => keys.push(("age", path(file))),
         SourceSpec::File {

@@ -28,3 +28,4 @@ mod s3_sink;
 mod secrets;
 mod servers;
 mod store;
+mod web_identity;

@@ -32,7 +32,7 @@ pub(crate) async fn test(context: &Context, text: &str, url: Option<&str>) -> Re
             .with_hint("a fetch from one of its origins tests it"));
     };
     let target = url.map(|url| Target::parse(spec, url)).transpose()?;
-    let keyring = Arc::new(Keyring::new());
+    let keyring = Arc::new(context.keyring());
     for origin in origins_to_ask(spec, target.as_ref()) {
         resolve(&keyring, spec, origin).await?;
         let place = if spec.source.is_per_origin() {

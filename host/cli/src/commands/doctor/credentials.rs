@@ -81,6 +81,8 @@ fn credential(spec: &CredentialSpec, looked: Result<Looked, CredentialError>) ->
         Ok(Looked::Unknown) => {
             let why = match source {
                 SourceSpec::Age(_) => "a passphrase opens it",
+                SourceSpec::Aws(_) => "a server of AWS gives it for a token, which is there",
+                SourceSpec::AwsImds => "a metadata service gives it",
                 SourceSpec::Command { .. } | SourceSpec::Helper(_) => "a program knows it",
                 _ => "it is a pipe",
             };

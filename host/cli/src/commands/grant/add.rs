@@ -10,7 +10,7 @@ use fetchhost_policy::{
     nearest,
 };
 
-use super::{details, module, values};
+use super::{details, module, takes_no_grant, values};
 use crate::args::GrantAddArgs;
 use crate::catalog;
 use crate::commands::credential::{check_known, names};
@@ -32,7 +32,10 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         (None, ModuleId::Builtin(name)) => {
             Some(fetchers(catalog::builtin(&context.engine()?, name).await?))
         }
-        (None, ModuleId::Host(part)) => Some(vec![part.needs()]),
+        (None, ModuleId::Host(part)) => match part.needs() {
+            Some(needs) => Some(vec![needs]),
+            None => return Err(takes_no_grant(&named.id)),
+        },
         (None, ModuleId::Digest(_)) => None,
     };
     if let Some(fetchers) = known {

@@ -2,6 +2,7 @@
 
 use fetchhost_policy::{Broker, Consent, ModuleId, Origin};
 
+use super::takes_no_grant;
 use crate::catalog;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
@@ -22,8 +23,9 @@ pub(crate) async fn explain(
         })?;
     if let Ok(module @ ModuleId::Host(part)) = fetcher.parse() {
         // Requests of the host itself. What typing the URL of a bucket would add is not asked for here.
+        let needs = part.needs().ok_or_else(|| takes_no_grant(&module))?;
         let config = &context.settings.config;
-        let broker = Broker::new(module, part.name(), &part.needs(), config, None)?;
+        let broker = Broker::new(module, part.name(), &needs, config, None)?;
         let explained = broker.explain(&origin).to_string();
         return context.printer.result(explained.trim_end());
     }

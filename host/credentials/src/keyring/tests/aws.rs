@@ -4,13 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use fetchhost_policy::AwsScope;
-
+use super::servers::signing;
 use super::*;
-
-fn signing(source: SourceSpec) -> CredentialSpec {
-    spec(source, Scheme::AwsSigV4(AwsScope::default()))
-}
 
 fn write(home: &Path, name: &str, content: &str) {
     let folder = home.join(".aws");
@@ -78,4 +73,26 @@ fn a_profile_without_keys_in_one_file_may_have_them_in_the_other() {
         "[profile work]\naws_access_key_id = A\naws_secret_access_key = canary\n",
     );
     assert!(stage.get(&spec).unwrap().contains("canary"));
+}
+
+#[cfg(not(feature = "aws-sso"))]
+#[test]
+fn what_is_not_built_in_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let stage = stage(&[("HOME", home.path().to_str().unwrap())], None);
+    let error = stage.refusal(&signing(SourceSpec::AwsImds));
+    assert!(error.to_string().contains("`aws-sso`"), "{error}");
+    assert!(error.hint().unwrap().contains("--features aws-sso"));
+    assert!(stage.keyring.look(&signing(SourceSpec::AwsImds)).is_err());
+    write(
+        home.path(),
+        "config",
+        "[default]\nsso_session = x\nsso_account_id = 1\nsso_role_name = r\n",
+    );
+    let error = stage.refusal(&signing(SourceSpec::Aws(None)));
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("export-credentials") && hint.contains("feature `aws-sso`"),
+        "{hint}"
+    );
 }

@@ -12,15 +12,41 @@ use zeroize::Zeroizing;
 
 /// No file of profiles is larger.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
-/// Keys of a profile that say where its keys are to be had.
+/// The role, of a web identity or of another profile.
+const ROLE: &str = "role_arn";
+/// Keys of a profile that say where its keys are to be had. A role is elsewhere, unless the profile has a
+/// web identity.
 const ELSEWHERE: [&str; 6] = [
     "credential_process",
     "credential_source",
-    "role_arn",
+    ROLE,
     "source_profile",
     "sso_session",
     "sso_start_url",
 ];
+
+/// The sections of a file that are looked through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sections {
+    /// `[NAME]`: profiles, in the file of credentials.
+    Credentials,
+    /// `[profile NAME]` and `[default]`: profiles, in the configuration.
+    Config,
+    /// `[sso-session NAME]`, in the configuration.
+    #[cfg(feature = "aws-sso")]
+    SsoSessions,
+}
+
+/// What a profile says of SSO.
+#[cfg(feature = "aws-sso")]
+#[derive(Default)]
+pub(super) struct Sso {
+    pub(super) session: Option<String>,
+    pub(super) start_url: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) role: Option<String>,
+}
 
 /// What a profile says of its keys.
 #[derive(Default)]
@@ -28,20 +54,26 @@ pub(super) struct Profile {
     pub(super) id: Option<String>,
     pub(super) secret: Option<Zeroizing<String>>,
     pub(super) session: Option<Zeroizing<String>>,
+    /// The file of a web identity's token, the role that it is for, and the name of the session.
+    pub(super) token_file: Option<String>,
+    pub(super) role: Option<String>,
+    pub(super) session_name: Option<String>,
+    pub(super) region: Option<String>,
+    #[cfg(feature = "aws-sso")]
+    pub(super) sso: Sso,
     /// A setting that says where they are to be had.
     pub(super) elsewhere: Option<&'static str>,
 }
 
 impl Profile {
-    /// What the file says of the profile called `name`; none when it has no such section. `is_config`: its
-    /// sections are called `profile NAME`, but for the default one.
+    /// What the file says of the profile called `name`; none when it has no such section.
     ///
     /// # Errors
     /// What is wrong with the file, without a word of it.
     pub(super) fn find(
         content: &[u8],
         name: &str,
-        is_config: bool,
+        sections: Sections,
     ) -> Result<Option<Self>, &'static str> {
         if content.len() > MAX_BYTES {
             return Err("it is longer than 1 MiB");
@@ -63,7 +95,7 @@ impl Profile {
             }
             if let Some(section) = trimmed.strip_prefix('[') {
                 let (section, _) = section.split_once(']').ok_or("a `[` has no `]`")?;
-                is_ours = is_section(section.trim(), name, is_config);
+                is_ours = is_section(section.trim(), name, sections);
                 setting = None;
                 if is_ours {
                     found.get_or_insert_default();
@@ -86,11 +118,20 @@ impl Profile {
         let key = key.to_ascii_lowercase();
         let value = without_comment(value);
         let secret = || Some(Zeroizing::new(value.to_owned()));
+        let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
         match key.as_str() {
             "aws_access_key_id" => self.id = Some(value.to_owned()),
             "aws_secret_access_key" => self.secret = secret(),
             "aws_session_token" => self.session = secret().filter(|token| !token.is_empty()),
+            "web_identity_token_file" => self.token_file = text(),
+            "role_session_name" => self.session_name = text(),
+            "region" => self.region = text(),
             key => {
+                if key == ROLE {
+                    self.role = text();
+                }
+                #[cfg(feature = "aws-sso")]
+                self.sso.set(key, text);
                 let known = ELSEWHERE.into_iter().find(|known| *known == key);
                 self.elsewhere = self.elsewhere.or(known);
             }
@@ -98,16 +139,37 @@ impl Profile {
     }
 }
 
-fn is_section(section: &str, name: &str, is_config: bool) -> bool {
+#[cfg(feature = "aws-sso")]
+impl Sso {
+    fn set(&mut self, key: &str, value: impl Fn() -> Option<String>) {
+        let place = match key {
+            "sso_session" => &mut self.session,
+            "sso_start_url" => &mut self.start_url,
+            "sso_region" => &mut self.region,
+            "sso_account_id" => &mut self.account,
+            "sso_role_name" => &mut self.role,
+            _ => return,
+        };
+        *place = value();
+    }
+}
+
+fn is_section(section: &str, name: &str, sections: Sections) -> bool {
     let unquoted = |text: &str| {
         let inner = text
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
         inner.unwrap_or(text) == name
     };
-    match section.strip_prefix("profile").filter(|_| is_config) {
+    let prefix = match sections {
+        Sections::Credentials => return unquoted(section),
+        Sections::Config => "profile",
+        #[cfg(feature = "aws-sso")]
+        Sections::SsoSessions => "sso-session",
+    };
+    match section.strip_prefix(prefix) {
         Some(rest) if rest.starts_with([' ', '\t']) => unquoted(rest.trim()),
-        _ => unquoted(section) && (!is_config || name == "default"),
+        _ => sections == Sections::Config && name == "default" && unquoted(section),
     }
 }
 
@@ -127,7 +189,11 @@ mod tests {
 
     /// Id, secret and session token of the profile.
     fn found(text: &str, name: &str, is_config: bool) -> Option<[String; 3]> {
-        let profile = Profile::find(text.as_bytes(), name, is_config).unwrap()?;
+        let sections = match is_config {
+            true => Sections::Config,
+            false => Sections::Credentials,
+        };
+        let profile = Profile::find(text.as_bytes(), name, sections).unwrap()?;
         let text = |secret: Option<Zeroizing<String>>| {
             secret.map_or_else(String::new, |it| it.to_string())
         };
@@ -187,11 +253,13 @@ mod tests {
             "[work]\naws_secret_access_key canary",
             "[work]\ncanary",
         ] {
-            let told = Profile::find(text.as_bytes(), "work", false).err().unwrap();
+            let told = Profile::find(text.as_bytes(), "work", Sections::Credentials)
+                .err()
+                .unwrap();
             assert!(!told.contains("canary"), "{told}");
         }
-        assert!(Profile::find(b"[work]\n\xff", "work", false).is_err());
-        assert!(Profile::find(&[b'\n'; MAX_BYTES + 1], "work", false).is_err());
+        assert!(Profile::find(b"[work]\n\xff", "work", Sections::Credentials).is_err());
+        assert!(Profile::find(&[b'\n'; MAX_BYTES + 1], "work", Sections::Credentials).is_err());
         // What another profile looks like is its own matter.
         assert!(found("[other]\ncanary\n[work]\n", "work", false).is_some());
         assert!(
