@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{IF_MATCH, IF_NONE_MATCH};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -47,6 +48,8 @@ impl S3Server {
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let (stop, mut stopped) = oneshot::channel();
         let record = Arc::clone(&heads);
+        // `s3s-fs` looks at a condition first and writes later. S3 does both at once.
+        let state = Arc::<tokio::sync::RwLock<()>>::default();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -61,6 +64,7 @@ impl S3Server {
                     };
                     let Ok((stream, _)) = accepted else { continue };
                     let (service, record) = (service.clone(), Arc::clone(&record));
+                    let state = Arc::clone(&state);
                     tokio::spawn(async move {
                         let recorded = service_fn(move |request: Request<Incoming>| {
                             let head = format!(
@@ -70,7 +74,22 @@ impl S3Server {
                                 request.headers()
                             );
                             record.lock().unwrap().push(head);
-                            Service::call(&service, request)
+                            let (service, state) = (service.clone(), Arc::clone(&state));
+                            async move {
+                                let has = |name| request.headers().contains_key(name);
+                                let is_conditional = has(IF_MATCH) || has(IF_NONE_MATCH);
+                                let is_read =
+                                    [Method::GET, Method::HEAD].contains(request.method());
+                                let _changing = match is_conditional && !is_read {
+                                    true => Some(state.write().await),
+                                    false => None,
+                                };
+                                let _reading = match is_read {
+                                    true => Some(state.read().await),
+                                    false => None,
+                                };
+                                Service::call(&service, request).await
+                            }
                         });
                         let io = TokioIo::new(stream);
                         // A client that hangs up is no matter of the server's.
@@ -104,6 +123,15 @@ impl S3Server {
         let place = self.folder.path().join(bucket).join(key);
         std::fs::create_dir_all(place.parent().unwrap_or(Path::new("/"))).unwrap();
         std::fs::write(place, content).unwrap();
+    }
+
+    /// What an object holds.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(bucket).join(key)).unwrap()
     }
 
     /// Method, target and headers of each request so far.
