@@ -1,6 +1,6 @@
 //! What can be typed after `cache sign`.
 
-use std::num::NonZeroU16;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -44,7 +44,7 @@ pub(crate) struct SignArgs {
     pub(crate) verify: bool,
     /// How many records are looked at at once [default: 16 for a bucket, two for each CPU else]
     #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroU16>,
+    pub(crate) jobs: Option<NonZeroU8>,
     /// Say what would be signed, and why; write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

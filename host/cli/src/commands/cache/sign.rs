@@ -102,7 +102,7 @@ impl Work {
     fn run(&self, stopping: &Stopping) -> Result<Done, Failure> {
         caches::info(&self.cache)?;
         self.cache.check_store_dir()?;
-        let keys: Vec<SigningKey> = self.cache.read_keys()?;
+        let keys: Vec<SigningKey> = self.cache.read_keys().map_err(unreadable)?;
         self.store.open_if_named()?;
         let ask = |path: &_| self.store.ask(path);
         let mut signing = Signing::new(&self.cache, &keys, &self.trusted, &ask);
@@ -239,6 +239,16 @@ fn tell(printer: Printer, args: &SignArgs, label: &str, done: Done) -> Result<()
         signed: Some(Box::new(report)),
         ..failure
     })
+}
+
+/// A key that cannot be read may have been named outside of the URL.
+fn unreadable(error: CacheError) -> Failure {
+    let is_file = matches!(error, CacheError::SecretKeyFile { .. });
+    let failure = Failure::from(error);
+    match is_file {
+        true => failure.with_hint("name a readable file with `--key FILE`"),
+        false => failure,
+    }
 }
 
 /// Some records were not signed.

@@ -378,6 +378,12 @@ fn what_lies_in_a_hostile_cache_is_named_and_left_alone() {
     sign(&sandbox, &url(&folder), &[])
         .exits(2)
         .says(["no key to sign with", "--key FILE"]);
+    sign(&sandbox, &url(&folder), &["--key", "none"])
+        .exits(2)
+        .says(["cannot read the secret key", "--key FILE"]);
+    sign(&sandbox, &cache, &["--trusted-key", &"x".repeat(88)])
+        .exits(2)
+        .says(["is no public key"]);
 
     let many = many();
     let (name, good) = &many[0];

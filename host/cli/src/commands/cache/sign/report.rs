@@ -1,6 +1,6 @@
 //! What `cache sign` tells.
 
-use fetchhost_cache::{Ground, SignedRecord};
+use fetchhost_cache::{Doubt, Ground, SignedRecord};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -58,6 +58,9 @@ struct SkippedReport {
     reason: String,
     /// Whether it was seen to be false, and not only not to be proved.
     is_false: bool,
+    /// Whether somebody trusted could vouch for it.
+    #[serde(skip)]
+    is_unproved: bool,
 }
 
 impl SignReport {
@@ -93,6 +96,7 @@ impl SignReport {
                     store_path: path.as_ref().map(ToString::to_string),
                     reason: with_causes(doubt),
                     is_false: doubt.is_false(),
+                    is_unproved: matches!(doubt, Doubt::Unproved { .. }),
                 }),
             }
         }
@@ -149,9 +153,13 @@ impl SignReport {
             return None;
         }
         let failure = unsigned(skipped, all);
-        Some(match self.skipped.iter().any(|one| one.is_false) {
-            true => failure.with_hint("some are false: see who can write to this cache, and what else they wrote"),
-            false => failure.with_hint("where you trust who made them, name their public key with `--trusted-key`, or a store that holds them with `--store`"),
+        let any = |is: fn(&SkippedReport) -> bool| self.skipped.iter().any(is);
+        Some(if any(|one| one.is_false) {
+            failure.with_hint("some are not what they say: a NAR was damaged, or somebody wrote what is false; see who can write to this cache")
+        } else if any(|one| one.is_unproved) {
+            failure.with_hint("where you trust who made them, name their public key with `--trusted-key`, or a store that holds them with `--store`")
+        } else {
+            failure
         })
     }
 }
