@@ -230,13 +230,17 @@ impl<'a> Signing<'a> {
     }
 
     fn measure(&self, record: &NarInfo) -> Result<Result<Measured, Mismeasured>, CacheError> {
+        use Mismeasured::{Elsewhere, Missing, Packed};
         let _turn = self.turns.wait();
-        self.nars_read.fetch_add(1, Ordering::Relaxed);
-        match self.cache.measure(record) {
+        let measured = match self.cache.measure(record) {
             // A file that cannot be read; the others can.
-            Err(CacheError::Io { source, .. }) => Ok(Err(Mismeasured::Unreadable(source))),
-            measured => measured,
+            Err(CacheError::Io { source, .. }) => Err(Mismeasured::Unreadable(source)),
+            measured => measured?,
+        };
+        if !matches!(measured, Err(Elsewhere | Missing | Packed(_))) {
+            self.nars_read.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(measured)
     }
 }
 
