@@ -6,8 +6,9 @@
 
 mod publish;
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -87,7 +88,7 @@ impl Folder {
     fn read(&self, key: &Key, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
         let path = self.path(key);
         let read = || -> io::Result<Option<Vec<u8>>> {
-            let Some(file) = found(File::open(&path))? else {
+            let Some(file) = found(plain_file(&path))? else {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
@@ -155,7 +156,7 @@ impl Objects for Folder {
 
     fn open(&self, key: &Key) -> Result<Option<Box<dyn Read + Send>>, CacheError> {
         let path = self.path(key);
-        let file = found(File::open(&path)).map_err(failed(&self.label, "read", &path))?;
+        let file = found(plain_file(&path)).map_err(failed(&self.label, "read", &path))?;
         Ok(file.map(|file| Box::new(file) as Box<dyn Read + Send>))
     }
 
@@ -269,6 +270,17 @@ impl Upload for FileUpload {
             &path,
         ))?;
         Ok(wanted.clone())
+    }
+}
+
+/// Opens a file that is one: a pipe that somebody put there would never end.
+fn plain_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(no_wait).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no plain file")),
     }
 }
 

@@ -15,6 +15,9 @@
 //! | `compress.rs` | from NAR to the file that is kept, hashed on the way |
 //! | `decompress.rs` | and back |
 //! | `cache.rs` | records and NARs over any such place |
+//! | `measure.rs` | what a NAR really is, compared with its record |
+//! | `prove.rs` | which records may be signed |
+//! | `sign.rs` | signing them where they are |
 //!
 //! All of it blocks; requests of a bucket run on the runtime of the process meanwhile, which therefore must
 //! not be waited for on its own thread.
@@ -28,7 +31,10 @@ mod decompress;
 mod error;
 mod folder;
 mod folders;
+mod measure;
 mod objects;
+mod prove;
+mod sign;
 mod temporary;
 mod url;
 mod write;
@@ -40,7 +46,10 @@ pub use decompress::{Archive, decompressed};
 pub use error::{CacheError, failed};
 pub use folder::Folder;
 pub use folders::NewFolders;
+pub use measure::{Measured, Mismeasured};
 pub use objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
+pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
+pub use sign::{SignedRecord, Signing};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};
 pub use write::write_all_slices;

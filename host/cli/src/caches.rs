@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fetchhost_cache::{
-    Bucket, Cache, CacheError, CachePlace, CacheUrl, CacheUrlError, uploads_ended,
+    Bucket, Cache, CacheError, CachePlace, CacheUrl, CacheUrlError, Key, uploads_ended,
 };
 use fetchhost_credentials::ask_hidden;
 use fetchhost_policy::{Broker, BucketUrl, Method};
@@ -18,16 +18,46 @@ use crate::failure::{Failure, with_causes};
 use crate::signals::Stops;
 use crate::unattended::denied;
 
+/// The longest `nix-cache-info`, in bytes.
+const MAX_INFO: u64 = 64 * 1024;
+
 /// How long a server may take to forget what was sent of an upload that is given up.
 const GIVING_UP: Duration = Duration::from_secs(10);
 
 /// Opens the cache of a `cache` command, for much writing.
 pub(crate) fn of_command(context: &Context, args: &CacheArgs) -> Result<Cache, Failure> {
-    let keyring = context.keyring().asking(ask_hidden);
-    let client = context.client(Arc::new(keyring));
+    of_url(context, url_of(args)?)
+}
+
+/// The URL that a `cache` command was given.
+pub(crate) fn url_of(args: &CacheArgs) -> Result<CacheUrl, Failure> {
     let mut url = parse(&args.url)?;
     url.writing.single_writer |= args.single_writer;
+    Ok(url)
+}
+
+/// Opens the cache of a `cache` command by its URL, for much writing.
+pub(crate) fn of_url(context: &Context, url: CacheUrl) -> Result<Cache, Failure> {
+    let keyring = context.keyring().asking(ask_hidden);
+    let client = context.client(Arc::new(keyring));
     open(context, &client, url, true)
+}
+
+/// What a cache says about itself, without which it is none.
+pub(crate) fn info(cache: &Cache) -> Result<Vec<u8>, Failure> {
+    let label = cache.label();
+    let Some(said) = cache.objects().get(&Key::info(), MAX_INFO)? else {
+        return Err(Failure {
+            status: ExitStatus::Sink,
+            kind: "sink",
+            ..Failure::usage(format!(
+                "`{label}` is no binary cache: it has no `{}`",
+                Key::info()
+            ))
+        }
+        .with_hint(format!("`nix-fetchhost cache init {label}` makes it one")));
+    };
+    Ok(said.bytes)
 }
 
 /// The URL of a cache.

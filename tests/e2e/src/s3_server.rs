@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hyper::body::Incoming;
+use hyper::header::{IF_MATCH, IF_NONE_MATCH};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -68,6 +69,8 @@ impl S3Server {
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let (stop, mut stopped) = oneshot::channel();
         let record = Arc::clone(&heads);
+        // `s3s-fs` looks at a condition first and writes later. S3 does both at once.
+        let state = Arc::<tokio::sync::RwLock<()>>::default();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -82,7 +85,7 @@ impl S3Server {
                     };
                     let Ok((stream, _)) = accepted else { continue };
                     let (service, record) = (service.clone(), Arc::clone(&record));
-                    let quirk = quirk.clone();
+                    let (quirk, state) = (quirk.clone(), Arc::clone(&state));
                     tokio::spawn(async move {
                         let recorded = service_fn(move |mut request: Request<Incoming>| {
                             let head = format!(
@@ -93,14 +96,24 @@ impl S3Server {
                             );
                             record.lock().unwrap().push(head);
                             let canned = quirk.apply(&mut request);
-                            let answered =
-                                canned.is_none().then(|| Service::call(&service, request));
+                            let (service, state) = (service.clone(), Arc::clone(&state));
                             async move {
-                                match (canned, answered) {
-                                    (Some(canned), _) => Ok(canned),
-                                    (None, Some(answered)) => answered.await,
-                                    (None, None) => unreachable!(),
+                                if let Some(canned) = canned {
+                                    return Ok(canned);
                                 }
+                                let has = |name| request.headers().contains_key(name);
+                                let is_conditional = has(IF_MATCH) || has(IF_NONE_MATCH);
+                                let is_read =
+                                    [Method::GET, Method::HEAD].contains(request.method());
+                                let _changing = match is_conditional && !is_read {
+                                    true => Some(state.write().await),
+                                    false => None,
+                                };
+                                let _reading = match is_read {
+                                    true => Some(state.read().await),
+                                    false => None,
+                                };
+                                Service::call(&service, request).await
                             }
                         });
                         let io = TokioIo::new(stream);
@@ -149,6 +162,15 @@ impl S3Server {
     /// When the file system does not let it.
     pub fn make_bucket(&self, bucket: &str) {
         std::fs::create_dir_all(self.bucket(bucket)).unwrap();
+    }
+
+    /// What an object holds.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
+        std::fs::read(self.bucket(bucket).join(key)).unwrap()
     }
 
     /// Method, target and headers of each request so far.

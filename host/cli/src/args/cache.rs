@@ -1,6 +1,10 @@
 //! What can be typed after `cache`.
 
+mod sign;
+
 use clap::{Args, Subcommand};
+
+pub(crate) use sign::{SIGN_HELP, SignArgs};
 
 /// What follows every one of these commands' help.
 const URL_HELP: &str = "\
@@ -25,6 +29,9 @@ pub(crate) enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Add our signature to what is in a cache already and is proved to be what it says
+    #[command(after_help = SIGN_HELP)]
+    Sign(SignArgs),
 }
 
 /// The cache that a command is about.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fetchhost_cache::{CachePlace, Key};
+use fetchhost_cache::CachePlace;
 use fetchhost_policy::printable;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -10,11 +10,7 @@ use serde::Serialize;
 use crate::args::cache::CacheArgs;
 use crate::caches;
 use crate::context::Context;
-use crate::exit::ExitStatus;
 use crate::failure::Failure;
-
-/// The longest `nix-cache-info`, in bytes.
-const MAX_INFO: u64 = 64 * 1024;
 
 /// What a cache is.
 #[derive(Debug, Serialize)]
@@ -42,17 +38,7 @@ pub(crate) async fn info(context: &Context, args: &CacheArgs, json: bool) -> Res
     let cache = caches::of_command(context, args)?;
     let report = caches::work(move |_| {
         let label = cache.label();
-        let Some(said) = cache.objects().get(&Key::info(), MAX_INFO)? else {
-            return Err(Failure {
-                status: ExitStatus::Sink,
-                kind: "sink",
-                ..Failure::usage(format!(
-                    "`{label}` is no binary cache: it has no `{}`",
-                    Key::info()
-                ))
-            }
-            .with_hint(format!("`nix-fetchhost cache init {label}` makes it one")));
-        };
+        let said = caches::info(&cache)?;
         let (mut paths, mut nars, mut bytes) = (0, 0, 0);
         cache.objects().list(&mut |listed| {
             bytes += listed.size;
@@ -66,7 +52,7 @@ pub(crate) async fn info(context: &Context, args: &CacheArgs, json: bool) -> Res
                 CachePlace::Bucket(bucket) => Some(bucket.url.to_string()),
             },
             cache: label,
-            info: String::from_utf8_lossy(&said.bytes)
+            info: String::from_utf8_lossy(&said)
                 .lines()
                 .map(|line| printable(line).into_owned())
                 .collect(),

@@ -1,0 +1,3 @@
+//! `cache`: binary caches that teams share.
+
+mod sign;
