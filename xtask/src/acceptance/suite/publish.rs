@@ -1,0 +1,200 @@
+//! `run … --to s3://`: from the network to the bucket.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::rights::granted;
+use super::{Outcome, Scene, nix_reads};
+use crate::acceptance::client::hash;
+use crate::acceptance::processes::{Started, until};
+use crate::acceptance::program::Program;
+use crate::acceptance::server::{Keys, Rights, User};
+use crate::acceptance::web::{Answer, Web};
+
+const CONTENT: &[u8] = b"from a fetcher straight to a bucket\n";
+/// Bytes of a large artifact: several parts of an upload.
+const LARGE: usize = 64 << 20;
+/// The pause of its server after each MiB: longer in all than anybody looks.
+const SLOWLY: Duration = Duration::from_millis(100);
+
+/// Why there is nothing to try, in a build that does not write to `s3://`.
+fn missing(program: &Program) -> Result<Option<Outcome>> {
+    let hash = hash(CONTENT)?;
+    let to = "s3://bucket?endpoint=http://127.0.0.1:1&region=us-east-1";
+    let words = [
+        "run",
+        "http-file",
+        "--url",
+        "http://127.0.0.1:1/file",
+        "--hash",
+        &hash,
+    ];
+    let words: Vec<_> = words
+        .iter()
+        .chain(&["--to", to, "--dry-run"])
+        .copied()
+        .collect();
+    let keys = Keys {
+        id: "id".to_owned(),
+        secret: "secret".to_owned(),
+    };
+    let asked = program.run(Some(&keys), &words)?;
+    let is_missing =
+        asked.code() == Some(2) && asked.stderr().contains("not available in this version");
+    Ok(is_missing.then(|| Outcome::Skipped("this build has no `--to s3://`".to_owned())))
+}
+
+/// The arguments that publish what a server has.
+fn words(scene: &Scene<'_>, web: &Web, content: &[u8], bucket: &str) -> Result<Vec<String>> {
+    let (to, hash) = (scene.cache(bucket), hash(content)?);
+    let mut words = vec![
+        "run",
+        "http-file",
+        "--url",
+        &web.url,
+        "--hash",
+        &hash,
+        "--to",
+        &to,
+    ];
+    if !scene.server.habits().conditional_writes {
+        words.push("--single-writer");
+    }
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
+/// Publishes as a user, and returns the path.
+fn publish(
+    scene: &Scene<'_>,
+    user: User,
+    web: &Web,
+    content: &[u8],
+    bucket: &str,
+) -> Result<String> {
+    let words = words(scene, web, content, bucket)?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let done = scene.program.run(Some(&scene.keys(user)), &words)?;
+    Ok(done.ends(0, &[])?.result().to_owned())
+}
+
+/// There is one record, and every Nix reads what it speaks of.
+fn is_read(scene: &Scene<'_>, bucket: &str, path: &str, content: &[u8]) -> Result<()> {
+    let records = records(scene, bucket)?;
+    ensure!(records.len() == 1, "not one record, but {records:?}");
+    nix_reads::is_read(scene, User::Owner, bucket, path, content)
+}
+
+fn records(scene: &Scene<'_>, bucket: &str) -> Result<Vec<String>> {
+    let mut names = scene.owner().list(bucket)?;
+    names.retain(|name| name.ends_with(".narinfo"));
+    Ok(names)
+}
+
+pub(super) fn published(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let (bucket, web) = (scene.bucket("published")?, Web::with(CONTENT)?);
+    let path = publish(scene, User::Owner, &web, CONTENT, bucket)?;
+    is_read(scene, bucket, &path, CONTENT)?;
+    // It is there: nobody is asked again.
+    let asked = web.heads().len();
+    publish(scene, User::Owner, &web, CONTENT, bucket)?;
+    ensure!(web.heads().len() == asked, "it was fetched again");
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn at_once(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let bucket = scene.bucket("at-once")?;
+    let content = noise(8 << 20);
+    let web = Web::start(Answer::Content(content.clone(), Duration::from_millis(20)))?;
+    let words = words(scene, &web, &content, bucket)?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let keys = scene.keys(User::Owner);
+    let publishers: Result<Vec<_>> = (0..2)
+        .map(|_| Started::new(&mut scene.program.command(Some(&keys), &words)))
+        .collect();
+    let mut path = String::new();
+    for publisher in publishers? {
+        let done = scene.program.finish(publisher.finish()?)?.ends(0, &[])?;
+        done.result().clone_into(&mut path);
+    }
+    is_read(scene, bucket, &path, &content)?;
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn killed(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let bucket = scene.bucket("killed")?;
+    let content = noise(LARGE);
+    let slow = Web::start(Answer::Content(content.clone(), SLOWLY))?;
+    let words = words(scene, &slow, &content, bucket)?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let keys = scene.keys(User::Owner);
+    let mut publisher = Started::new(&mut scene.program.command(Some(&keys), &words))?;
+    until("an upload is under way", Duration::from_secs(60), || {
+        ensure!(
+            publisher.runs()?,
+            "the publisher has ended before it was killed"
+        );
+        let uploads = scene.owner().get(&format!("/{bucket}?uploads="))?;
+        Ok(String::from_utf8_lossy(&uploads.body).contains("<UploadId>"))
+    })?;
+    publisher.kill()?;
+    ensure!(
+        records(scene, bucket)?.is_empty(),
+        "there is a record of half a NAR"
+    );
+    let path = publish(scene, User::Owner, &Web::with(&content)?, &content, bucket)?;
+    is_read(scene, bucket, &path, &content)?;
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn read_only(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let (bucket, web) = (scene.bucket("only-read")?, Web::with(CONTENT)?);
+    granted(scene, User::Reader, Rights::ReadOnly, bucket)?;
+    let words = words(scene, &web, CONTENT, bucket)?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let done = scene.program.run(Some(&scene.keys(User::Reader)), &words)?;
+    done.ends(6, &[bucket])?;
+    let left = scene.owner().list(bucket)?;
+    ensure!(left.is_empty(), "something was written: {left:?}");
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn push_only(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let bucket = scene.bucket("only-push")?;
+    granted(scene, User::Pusher, Rights::PushOnly, bucket)?;
+    let content = noise(LARGE);
+    for content in [CONTENT, &content] {
+        let path = publish(scene, User::Pusher, &Web::with(content)?, content, bucket)?;
+        nix_reads::is_read(scene, User::Pusher, bucket, &path, content)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Bytes that no compressor makes smaller, the same each time.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}

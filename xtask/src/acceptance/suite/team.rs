@@ -1,0 +1,142 @@
+//! `cache`: what a team does with its bucket.
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::nix_reads::{gateway, is_read};
+use super::{Outcome, Scene, skipped};
+use crate::acceptance::nix::{Nix, Store};
+use crate::acceptance::processes::run;
+use crate::acceptance::program::Run;
+use crate::acceptance::server::User;
+
+/// Whose store is pushed from.
+fn judge<'a>(scene: &Scene<'a>) -> Result<std::result::Result<&'a Nix, Outcome>> {
+    if scene.program.run(None, &["cache", "--help"])?.code() != Some(0) {
+        return Ok(Err(Outcome::Skipped(
+            "this build has no `cache`".to_owned(),
+        )));
+    }
+    let nix = scene.nix.first();
+    Ok(nix.ok_or_else(|| Outcome::Skipped("no Nix is here".to_owned())))
+}
+
+/// The program as the owner, with a store of Nix's as its own.
+fn cache(scene: &Scene<'_>, store: &Store<'_>, words: &[&str]) -> Result<Run> {
+    let words: Vec<_> = std::iter::once("cache")
+        .chain(words.iter().copied())
+        .collect();
+    let keys = scene.keys(User::Owner);
+    let mut command = scene.program.command(Some(&keys), &words);
+    store.lend(&mut command);
+    scene.program.finish(run(&mut command)?)
+}
+
+/// The cache's URL, with what lets one writer do without conditional writes.
+fn words<'a>(scene: &Scene<'_>, words: &[&'a str]) -> Vec<&'a str> {
+    let mut words = words.to_vec();
+    if !scene.server.habits().conditional_writes {
+        words.push("--single-writer");
+    }
+    words
+}
+
+pub(super) fn round_trip(scene: &Scene<'_>) -> Result<Outcome> {
+    let nix = match judge(scene)? {
+        Ok(nix) => nix,
+        Err(skipped) => return Ok(skipped),
+    };
+    let bucket = scene.bucket("team")?;
+    let (url, store) = (scene.cache(bucket), nix.store()?);
+    let (path, tool) = store.build("a tool of the team's")?;
+    let file = scene.program.place("team-key");
+    let file = file.to_str().context("folders have plain names")?;
+    let generated = scene
+        .program
+        .run(None, &["key", "generate", "team-1", file])?
+        .ends(0, &[])?;
+    let public = generated.result().to_owned();
+
+    cache(scene, &store, &words(scene, &["init", &url]))?.ends(0, &[])?;
+    cache(
+        scene,
+        &store,
+        &words(scene, &["push", &url, &path, "--closure"]),
+    )?
+    .ends(0, &[])?;
+    cache(scene, &store, &["info", &url])?.ends(0, &["/nix/store"])?;
+    let trusted = || -> Result<bool> {
+        let gateway = gateway(scene, User::Owner, bucket)?;
+        store.trusts(&gateway.url, &path, &public)
+    };
+    ensure!(!trusted()?, "Nix trusts what nobody has signed");
+    let signing = format!("{url}&secret-key={file}");
+    cache(scene, &store, &words(scene, &["sign", &signing]))?.ends(0, &[])?;
+    ensure!(trusted()?, "Nix does not trust the signature");
+    cache(scene, &store, &["verify", &url])?.ends(0, &[])?;
+    is_read(scene, User::Owner, bucket, &tool, b"a tool of the team's")?;
+
+    // What nobody knows of is found, and what is lost.
+    scene
+        .owner()
+        .put(&format!("/{bucket}/nar/orphan.nar"), b"nobody's")?;
+    cache(scene, &store, &["gc", &url, "--dry-run"])?.ends(0, &["orphan.nar"])?;
+    let names = scene.owner().list(bucket)?;
+    let nar = names
+        .iter()
+        .find(|name| name.starts_with("nar/") && !name.contains("orphan"));
+    let nar = nar.with_context(|| format!("no NAR among {names:?}"))?;
+    scene.owner().delete(&format!("/{bucket}/{nar}"))?;
+    cache(scene, &store, &["verify", &url])?.ends(1, &[])?;
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn push_again(scene: &Scene<'_>) -> Result<Outcome> {
+    let nix = match judge(scene)? {
+        Ok(nix) => nix,
+        Err(skipped) => return Ok(skipped),
+    };
+    let bucket = scene.bucket("again")?;
+    let (url, store) = (scene.cache(bucket), nix.store()?);
+    let path = store.add("tool", b"pushed twice\n")?;
+    let mut before = Vec::new();
+    for _ in 0..2 {
+        cache(scene, &store, &words(scene, &["push", &url, &path]))?.ends(0, &[])?;
+        let names = scene.owner().list(bucket)?;
+        ensure!(
+            before.is_empty() || before == names,
+            "{before:?} became {names:?}"
+        );
+        before = names;
+    }
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn single_writer(scene: &Scene<'_>) -> Result<Outcome> {
+    let nix = match judge(scene)? {
+        Ok(nix) => nix,
+        Err(skipped) => return Ok(skipped),
+    };
+    if scene.server.habits().conditional_writes {
+        return skipped(scene.server, "has conditional writes");
+    }
+    let bucket = scene.bucket("single-writer")?;
+    let (url, store) = (scene.cache(bucket), nix.store()?);
+    let path = store.add("tool", b"by one writer\n")?;
+    let file = scene.program.place("single-key");
+    let file = file.to_str().context("folders have plain names")?;
+    scene
+        .program
+        .run(None, &["key", "generate", "team-1", file])?
+        .ends(0, &[])?;
+    cache(scene, &store, &["push", &url, &path, "--single-writer"])?.ends(0, &[])?;
+    let signing = format!("{url}&secret-key={file}");
+    let refused = cache(scene, &store, &["sign", &signing])?;
+    ensure!(refused.code() != Some(0), "it signs although others may");
+    ensure!(
+        refused.stderr().contains("--single-writer"),
+        "it names no way out: {}",
+        refused.stderr()
+    );
+    cache(scene, &store, &["sign", &signing, "--single-writer"])?.ends(0, &[])?;
+    Ok(Outcome::Passed)
+}
