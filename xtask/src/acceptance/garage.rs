@@ -48,7 +48,8 @@ impl Garage {
             Ok(run(command(&folder).arg("status"))?.status.success())
         })?;
         let version = output(command(&folder).arg("--version"))?;
-        let version = version.trim().trim_start_matches("garage ").to_owned();
+        let version = version.split(' ').nth(1).unwrap_or_default();
+        let version = version.trim().to_owned();
         let garage = Self {
             url: format!("http://127.0.0.1:{port}"),
             version,

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-use super::processes::{Finished, Folder, output, run};
+use super::processes::{Folder, output, run};
 use super::server::Keys;
 
 /// Names folders with the programs of more versions of Nix, with `:` between them, as for the tests.
@@ -166,21 +166,34 @@ impl Store<'_> {
         Ok((built, refers.trim_end().to_owned()))
     }
 
-    /// Copies paths, or the other way with `--from`.
-    pub(super) fn copy(&self, way: &str, url: &str, path: &str, keys: &Keys) -> Result<Finished> {
-        let mut copy = self.command("nix", Some(keys));
-        run(copy.args(["copy", way, url, path]))
+    /// Copies a path, and what it refers to, into a cache.
+    pub(super) fn copy_to(&self, url: &str, path: &str, keys: Option<&Keys>) -> Result<()> {
+        let mut copy = self.command("nix", keys);
+        output(copy.args(["copy", "--to", url, path])).map(drop)
     }
 
-    /// Substitutes a path from one cache, and returns what the file there holds.
+    /// Substitutes a file from one cache, and returns what it holds.
     pub(super) fn substitute(
         &self,
         from: &str,
         path: &str,
         keys: Option<&Keys>,
     ) -> Result<Vec<u8>> {
+        self.realise(from, path, keys, "")?;
+        Ok(std::fs::read(self.physical(path))?)
+    }
+
+    /// Substitutes a path from one cache, with a public key to trust or none.
+    pub(super) fn realise(
+        &self,
+        from: &str,
+        path: &str,
+        keys: Option<&Keys>,
+        trusted: &str,
+    ) -> Result<()> {
         let mut realise = self.command("nix-store", keys);
         realise.args(["--realise", path, "--option", "substituters", from]);
+        realise.args(["--option", "trusted-public-keys", trusted]);
         let done = run(&mut realise)?;
         ensure!(
             done.status.success(),
@@ -188,7 +201,7 @@ impl Store<'_> {
             self.nix.version,
             done.stderr.trim_end()
         );
-        Ok(std::fs::read(self.physical(path))?)
+        Ok(())
     }
 
     /// Where the files of a path lie.

@@ -78,6 +78,10 @@ pub(super) const STEPS: &[(&str, Step)] = &[
         "Nix without keys reads it through the gateway",
         nix_reads::by_gateway,
     ),
+    (
+        "Nix takes what is signed from the bucket, and nothing else",
+        nix_reads::signed,
+    ),
     ("`run` publishes straight to the bucket", publish::published),
     (
         "two publishers at once leave one valid record",

@@ -108,6 +108,49 @@ pub(super) fn by_gateway(scene: &Scene<'_>) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// What only a signature vouches for: with it, Nix takes it from the bucket; without, or by another key, not.
+pub(super) fn signed(scene: &Scene<'_>) -> Result<Outcome> {
+    if scene.nix.is_empty() {
+        return Ok(Outcome::Skipped("no Nix is here".to_owned()));
+    }
+    let bucket = scene.bucket("signatures")?;
+    granted(scene, User::Reader, Rights::ReadOnly, bucket)?;
+    let key = |name: &str| -> Result<(String, String)> {
+        let file = scene.program.place(name).display().to_string();
+        let made = scene.program.run(None, &["key", "generate", name, &file])?;
+        Ok((file, made.ends(0, &[])?.result().to_owned()))
+    };
+    let ((secret, public), (_, other)) = (key("signer-1")?, key("other-1")?);
+    for nix in scene.nix {
+        let store = nix.store()?;
+        let (path, tool) = store.build(&format!("by Nix {}", nix.version))?;
+        let folder = scene.program.place(&format!("signed-{}", nix.version));
+        let to = format!("file://{}?secret-key={secret}", folder.display());
+        store.copy_to(&to, &path, None)?;
+        upload(scene, &folder, &folder, bucket)?;
+        let gateway = gateway(scene, User::Reader, bucket)?;
+        ensure!(
+            store.trusts(&gateway.url, &path, &public)?,
+            "the signature is not seen"
+        );
+        ensure!(
+            !store.trusts(&gateway.url, &path, &other)?,
+            "any key is trusted"
+        );
+        let another = nix.store()?;
+        for trusted in ["", &other] {
+            let taken = another.realise(&gateway.url, &path, None, trusted);
+            ensure!(taken.is_err(), "Nix {} takes it unsigned", nix.version);
+        }
+        another.realise(&gateway.url, &path, None, &public)?;
+        ensure!(
+            another.physical(&tool).exists(),
+            "what it refers to is not there"
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
 /// Every Nix, none of which has keys, reads a path of a private bucket through the gateway, which has a user's.
 pub(super) fn is_read(
     scene: &Scene<'_>,

@@ -201,14 +201,9 @@ pub(super) fn by_nix(scene: &Scene<'_>) -> Result<Outcome> {
         "{}&compression=none&multipart-upload=true&multipart-threshold=5242880",
         scene.cache(bucket)
     );
-    let denied = store.copy("--to", &cache, &path, &reader)?;
-    ensure!(!denied.status.success(), "who may read has published");
-    let done = store.copy("--to", &cache, &path, &pusher)?;
-    ensure!(
-        done.status.success(),
-        "who may push has not published: {}",
-        done.stderr
-    );
+    let denied = store.copy_to(&cache, &path, Some(&reader));
+    ensure!(denied.is_err(), "who may read has published");
+    store.copy_to(&cache, &path, Some(&pusher))?;
     let read = nix
         .store()?
         .substitute(&scene.cache(bucket), &path, Some(&reader))?;
