@@ -129,6 +129,18 @@ impl<'a> Scene<'a> {
         format!("s3://{bucket}?endpoint={url}&region={region}")
     }
 
+    /// The flag of a command that promises that nobody else writes, where the server makes it necessary and the
+    /// command asks for it.
+    fn promise(&self, command: &[&str]) -> Result<Option<&'static str>> {
+        const FLAG: &str = "--single-writer";
+        if self.server.habits().conditional_writes {
+            return Ok(None);
+        }
+        let words: Vec<_> = command.iter().copied().chain(["--help"]).collect();
+        let help = self.program.run(None, &words)?;
+        Ok(help.result().contains(FLAG).then_some(FLAG))
+    }
+
     /// What `--credential` is told, with the region where the server insists on it.
     fn credential(&self) -> String {
         format!("aws=aws,aws-sigv4={}", self.server.region())

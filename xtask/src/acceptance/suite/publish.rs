@@ -58,9 +58,7 @@ fn words(scene: &Scene<'_>, web: &Web, content: &[u8], bucket: &str) -> Result<V
         "--to",
         &to,
     ];
-    if !scene.server.habits().conditional_writes {
-        words.push("--single-writer");
-    }
+    words.extend(scene.promise(&["run", "http-file"])?);
     Ok(words.into_iter().map(str::to_owned).collect())
 }
 

@@ -20,7 +20,7 @@ fn judge<'a>(scene: &Scene<'a>) -> Result<std::result::Result<&'a Nix, Outcome>>
     Ok(nix.ok_or_else(|| Outcome::Skipped("no Nix is here".to_owned())))
 }
 
-/// The program as the owner, with a store of Nix's as its own.
+/// `cache` as the owner, with a store of Nix's as its own.
 fn cache(scene: &Scene<'_>, store: &Store<'_>, words: &[&str]) -> Result<Run> {
     let words: Vec<_> = std::iter::once("cache")
         .chain(words.iter().copied())
@@ -31,13 +31,11 @@ fn cache(scene: &Scene<'_>, store: &Store<'_>, words: &[&str]) -> Result<Run> {
     scene.program.finish(run(&mut command)?)
 }
 
-/// The cache's URL, with what lets one writer do without conditional writes.
-fn words<'a>(scene: &Scene<'_>, words: &[&'a str]) -> Vec<&'a str> {
-    let mut words = words.to_vec();
-    if !scene.server.habits().conditional_writes {
-        words.push("--single-writer");
-    }
-    words
+/// The same with the promise to be alone, where that is needed; it succeeds.
+fn alone(scene: &Scene<'_>, store: &Store<'_>, words: &[&str]) -> Result<Run> {
+    let promise = scene.promise(&["cache", words[0]])?;
+    let words: Vec<_> = words.iter().copied().chain(promise).collect();
+    cache(scene, store, &words)?.ends(0, &[])
 }
 
 pub(super) fn round_trip(scene: &Scene<'_>) -> Result<Outcome> {
@@ -56,13 +54,8 @@ pub(super) fn round_trip(scene: &Scene<'_>) -> Result<Outcome> {
         .ends(0, &[])?;
     let public = generated.result().to_owned();
 
-    cache(scene, &store, &words(scene, &["init", &url]))?.ends(0, &[])?;
-    cache(
-        scene,
-        &store,
-        &words(scene, &["push", &url, &path, "--closure"]),
-    )?
-    .ends(0, &[])?;
+    alone(scene, &store, &["init", &url])?;
+    alone(scene, &store, &["push", &url, &path, "--closure"])?;
     cache(scene, &store, &["info", &url])?.ends(0, &["/nix/store"])?;
     let trusted = || -> Result<bool> {
         let gateway = gateway(scene, User::Owner, bucket)?;
@@ -70,7 +63,7 @@ pub(super) fn round_trip(scene: &Scene<'_>) -> Result<Outcome> {
     };
     ensure!(!trusted()?, "Nix trusts what nobody has signed");
     let signing = format!("{url}&secret-key={file}");
-    cache(scene, &store, &words(scene, &["sign", &signing]))?.ends(0, &[])?;
+    alone(scene, &store, &["sign", &signing])?;
     ensure!(trusted()?, "Nix does not trust the signature");
     cache(scene, &store, &["verify", &url])?.ends(0, &[])?;
     is_read(scene, User::Owner, bucket, &tool, b"a tool of the team's")?;
@@ -100,7 +93,7 @@ pub(super) fn push_again(scene: &Scene<'_>) -> Result<Outcome> {
     let path = store.add("tool", b"pushed twice\n")?;
     let mut before = Vec::new();
     for _ in 0..2 {
-        cache(scene, &store, &words(scene, &["push", &url, &path]))?.ends(0, &[])?;
+        alone(scene, &store, &["push", &url, &path])?;
         let names = scene.owner().list(bucket)?;
         ensure!(
             before.is_empty() || before == names,
@@ -128,7 +121,7 @@ pub(super) fn single_writer(scene: &Scene<'_>) -> Result<Outcome> {
         .program
         .run(None, &["key", "generate", "team-1", file])?
         .ends(0, &[])?;
-    cache(scene, &store, &["push", &url, &path, "--single-writer"])?.ends(0, &[])?;
+    alone(scene, &store, &["push", &url, &path])?;
     let signing = format!("{url}&secret-key={file}");
     let refused = cache(scene, &store, &["sign", &signing])?;
     ensure!(refused.code() != Some(0), "it signs although others may");
