@@ -91,11 +91,20 @@ pub(super) const STEPS: &[(&str, Step)] = &[
         "after a killed publisher the next one is done",
         publish::killed,
     ),
+    ("what a publisher is refused for is told", publish::refused),
+    (
+        "what is not as declared leaves nothing in the bucket",
+        publish::mismatched,
+    ),
     (
         "who may only read is refused as a publisher",
         publish::read_only,
     ),
     ("who may only push publishes", publish::push_only),
+    (
+        "a cache is begun, and says what its server can do",
+        team::begun,
+    ),
     (
         "a cache is pushed to, signed, verified and collected",
         team::round_trip,

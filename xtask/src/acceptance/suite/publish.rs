@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::rights::granted;
 use super::{Outcome, Scene, nix_reads};
 use crate::acceptance::client::hash;
-use crate::acceptance::processes::{Started, until};
+use crate::acceptance::processes::{self, Started, run, until};
 use crate::acceptance::program::Program;
 use crate::acceptance::server::{Keys, Rights, User};
 use crate::acceptance::web::{Answer, Web};
@@ -154,6 +154,79 @@ pub(super) fn killed(scene: &Scene<'_>) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+pub(super) fn refused(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let (bucket, web) = (scene.bucket("refusals")?, Web::with(CONTENT)?);
+    let words = words(scene, &web, CONTENT, bucket)?;
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let owner = scene.keys(User::Owner);
+    let wrong = Keys {
+        secret: "0".repeat(64),
+        ..owner.clone()
+    };
+    let unknown = Keys {
+        id: "GKffffffffffffffffffffffff".to_owned(),
+        ..owner.clone()
+    };
+    let (wrong_says, unknown_says) = if scene.server.habits().says_why {
+        ("check `AWS_SECRET_ACCESS_KEY`", "check `AWS_ACCESS_KEY_ID`")
+    } else {
+        ("access is denied", "access is denied")
+    };
+    for (keys, says) in [
+        (Some(&wrong), wrong_says),
+        (Some(&unknown), unknown_says),
+        (None, "without access keys"),
+    ] {
+        scene.program.run(keys, &words)?.ends(6, &[says])?;
+    }
+    if scene.server.habits().exact_clock && processes::missing(&["faketime"]).is_empty() {
+        let early = ["faketime", "-f", "-2h"];
+        let done = run(&mut scene.program.below(&early, &owner, &words))?;
+        scene
+            .program
+            .finish(done)?
+            .ends(6, &["set the clock right"])?;
+    }
+    let elsewhere = self::words(scene, &web, CONTENT, "no-such-bucket")?;
+    let elsewhere: Vec<_> = elsewhere.iter().map(String::as_str).collect();
+    let done = scene.program.run(Some(&owner), &elsewhere)?;
+    done.ends(6, &["check the bucket's name"])?;
+    is_empty(scene, bucket)
+}
+
+pub(super) fn mismatched(scene: &Scene<'_>) -> Result<Outcome> {
+    if let Some(skipped) = missing(scene.program)? {
+        return Ok(skipped);
+    }
+    let bucket = scene.bucket("mismatched")?;
+    // Short, and so long that it is under way before its end is known.
+    for content in [CONTENT, &noise(LARGE)] {
+        let web = Web::with(content)?;
+        let words = words(scene, &web, b"something else", bucket)?;
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let done = scene.program.run(Some(&scene.keys(User::Owner)), &words)?;
+        done.ends(4, &["hash mismatch"])?;
+        let uploads = scene.owner().get(&format!("/{bucket}?uploads="))?;
+        let uploads = String::from_utf8_lossy(&uploads.body).into_owned();
+        ensure!(
+            !uploads.contains("<UploadId>"),
+            "an upload is left: {uploads}"
+        );
+    }
+    is_empty(scene, bucket)
+}
+
+/// There is nothing in a bucket but what a cache says of itself.
+fn is_empty(scene: &Scene<'_>, bucket: &str) -> Result<Outcome> {
+    let mut left = scene.owner().list(bucket)?;
+    left.retain(|name| name != "nix-cache-info");
+    ensure!(left.is_empty(), "something was written: {left:?}");
+    Ok(Outcome::Passed)
+}
+
 pub(super) fn read_only(scene: &Scene<'_>) -> Result<Outcome> {
     if let Some(skipped) = missing(scene.program)? {
         return Ok(skipped);
@@ -163,10 +236,8 @@ pub(super) fn read_only(scene: &Scene<'_>) -> Result<Outcome> {
     let words = words(scene, &web, CONTENT, bucket)?;
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let done = scene.program.run(Some(&scene.keys(User::Reader)), &words)?;
-    done.ends(6, &[bucket])?;
-    let left = scene.owner().list(bucket)?;
-    ensure!(left.is_empty(), "something was written: {left:?}");
-    Ok(Outcome::Passed)
+    done.ends(6, &["`s3:PutObject`"])?;
+    is_empty(scene, bucket)
 }
 
 pub(super) fn push_only(scene: &Scene<'_>) -> Result<Outcome> {

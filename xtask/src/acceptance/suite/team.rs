@@ -7,7 +7,7 @@ use super::{Outcome, Scene, skipped};
 use crate::acceptance::nix::{Nix, Store};
 use crate::acceptance::processes::run;
 use crate::acceptance::program::Run;
-use crate::acceptance::server::User;
+use crate::acceptance::server::{Rights, User};
 
 /// Whose store is pushed from, where the build has these verbs of `cache`.
 fn judge<'a>(scene: &Scene<'a>, verbs: &[&str]) -> Result<std::result::Result<&'a Nix, Outcome>> {
@@ -38,6 +38,32 @@ fn alone(scene: &Scene<'_>, store: &Store<'_>, words: &[&str]) -> Result<Run> {
     let promise = scene.promise(&["cache", words[0]])?;
     let words: Vec<_> = words.iter().copied().chain(promise).collect();
     cache(scene, store, &words)?.ends(0, &[])
+}
+
+pub(super) fn begun(scene: &Scene<'_>) -> Result<Outcome> {
+    let nix = match judge(scene, &["init", "info"])? {
+        Ok(nix) => nix,
+        Err(skipped) => return Ok(skipped),
+    };
+    let (bucket, store) = (scene.bucket("begun")?, nix.store()?);
+    let url = scene.cache(bucket);
+    cache(scene, &store, &["info", &url])?.ends(6, &["is no binary cache", "cache init"])?;
+    cache(scene, &store, &["init", &url])?.ends(0, &["is a binary cache"])?;
+    cache(scene, &store, &["init", &url])?.ends(0, &["already"])?;
+    let says = if scene.server.habits().conditional_writes {
+        "several may write at once"
+    } else {
+        "--single-writer"
+    };
+    cache(scene, &store, &["info", &url])?.ends(0, &["/nix/store", says])?;
+    // Who may read only learns what may be written, without writing.
+    super::rights::granted(scene, User::Reader, Rights::ReadOnly, bucket)?;
+    let reader = scene.keys(User::Reader);
+    scene
+        .program
+        .run(Some(&reader), &["cache", "info", &url])?
+        .ends(0, &["/nix/store"])?;
+    Ok(Outcome::Passed)
 }
 
 pub(super) fn round_trip(scene: &Scene<'_>) -> Result<Outcome> {
