@@ -106,8 +106,12 @@ pub(super) const STEPS: &[(&str, Step)] = &[
         team::begun,
     ),
     (
-        "a cache is pushed to, signed, verified and collected",
+        "a cache is pushed to, signed and verified",
         team::round_trip,
+    ),
+    (
+        "what nobody refers to is found by a dry run",
+        team::collected,
     ),
     ("pushing again sends nothing", team::push_again),
     (
