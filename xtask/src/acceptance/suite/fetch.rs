@@ -84,8 +84,11 @@ impl<'a> Fetch<'a> {
 
     /// Runs it, and compares what came.
     fn succeeds(&self, keys: Option<&Keys>, more: &[&str]) -> Result<()> {
+        let object = self.scene.program.place("out/object");
+        // Of an earlier step, if there is one.
+        let _ = fs::remove_file(&object);
         self.run(keys, more)?.ends(0, &[])?;
-        let came = fs::read(self.scene.program.place("out/object"))?;
+        let came = fs::read(object)?;
         ensure!(came == self.content, "other bytes came");
         Ok(())
     }

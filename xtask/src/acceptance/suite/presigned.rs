@@ -16,7 +16,10 @@ const TOKEN: &str = "c4n4ry-of-the-forge";
 
 /// `run http-file` with more arguments.
 fn fetch(scene: &Scene<'_>, url: &str, more: &[&str]) -> Result<Run> {
-    let to = format!("out:{}", scene.program.place("out/presigned").display());
+    let place = scene.program.place("out/presigned");
+    // Of an earlier step, if there is one.
+    let _ = fs::remove_file(&place);
+    let to = format!("out:{}", place.display());
     let hash = hash(CONTENT)?;
     let words = [
         "run",
