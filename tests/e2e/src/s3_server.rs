@@ -176,7 +176,9 @@ impl Quirk {
             }
             Self::RefusesConditions => {
                 let names = ["if-match", "if-none-match"];
-                let is_condition = names.iter().any(|name| request.headers().contains_key(*name));
+                let is_condition = names
+                    .iter()
+                    .any(|name| request.headers().contains_key(*name));
                 (request.method() == "PUT" && is_condition).then(|| refusal(501, "NotImplemented"))
             }
             Self::Refuses(method, status, code) => {

@@ -107,21 +107,27 @@ pub(super) fn at_once(scene: &Scene<'_>) -> Result<Outcome> {
     if let Some(skipped) = missing(scene.program)? {
         return Ok(skipped);
     }
-    let bucket = scene.bucket("at-once")?;
     let content = noise(8 << 20);
-    let web = Web::start(Answer::Content(content.clone(), Duration::from_millis(20)))?;
-    let words = words(scene, &web, &content, bucket)?;
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let keys = scene.keys(User::Owner);
-    let publishers: Result<Vec<_>> = (0..2)
-        .map(|_| Started::new(&mut scene.program.command(Some(&keys), &words)))
-        .collect();
-    let mut path = String::new();
-    for publisher in publishers? {
-        let done = scene.program.finish(publisher.finish()?)?.ends(0, &[])?;
-        done.result().clone_into(&mut path);
+    // Who may push only cannot take away what turns out to be one too many.
+    for (user, bucket) in [(User::Owner, "at-once"), (User::Pusher, "at-once-pushed")] {
+        let bucket = scene.bucket(bucket)?;
+        if user == User::Pusher {
+            granted(scene, user, Rights::PushOnly, bucket)?;
+        }
+        let web = Web::start(Answer::Content(content.clone(), Duration::from_millis(20)))?;
+        let words = words(scene, &web, &content, bucket)?;
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let keys = scene.keys(user);
+        let publishers: Result<Vec<_>> = (0..2)
+            .map(|_| Started::new(&mut scene.program.command(Some(&keys), &words)))
+            .collect();
+        let mut path = String::new();
+        for publisher in publishers? {
+            let done = scene.program.finish(publisher.finish()?)?.ends(0, &[])?;
+            done.result().clone_into(&mut path);
+        }
+        is_read(scene, bucket, &path, &content)?;
     }
-    is_read(scene, bucket, &path, &content)?;
     Ok(Outcome::Passed)
 }
 
