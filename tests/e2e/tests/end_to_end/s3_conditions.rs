@@ -41,6 +41,6 @@ fn a_server_that_refuses_conditions_is_published_to_nevertheless() {
     assert_eq!(asked("source/file", "GET"), 1);
     let line = CommandLine::new(["cache", "info"]).flag(&cache);
     let said = sandbox.run(line).exits(0).stdout;
-    assert!(said.contains("1 paths, 1 NARs"), "{said}");
+    assert!(said.contains("paths: 1, NARs: 1"), "{said}");
     assert!(said.contains("--single-writer"), "{said}");
 }

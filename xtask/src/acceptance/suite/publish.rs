@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::rights::granted;
 use super::{Outcome, Scene, nix_reads};
 use crate::acceptance::client::hash;
+use crate::acceptance::policies;
 use crate::acceptance::processes::{self, Started, run, until};
 use crate::acceptance::program::Program;
 use crate::acceptance::server::{Keys, Rights, User};
@@ -77,10 +78,10 @@ fn publish(
 }
 
 /// There is one record, and every Nix reads what it speaks of.
-fn is_read(scene: &Scene<'_>, bucket: &str, path: &str, content: &[u8]) -> Result<()> {
+fn is_read(scene: &Scene<'_>, user: User, bucket: &str, path: &str, content: &[u8]) -> Result<()> {
     let records = records(scene, bucket)?;
     ensure!(records.len() == 1, "not one record, but {records:?}");
-    nix_reads::is_read(scene, User::Owner, bucket, path, content)
+    nix_reads::is_read(scene, user, bucket, path, content)
 }
 
 fn records(scene: &Scene<'_>, bucket: &str) -> Result<Vec<String>> {
@@ -95,7 +96,7 @@ pub(super) fn published(scene: &Scene<'_>) -> Result<Outcome> {
     }
     let (bucket, web) = (scene.bucket("published")?, Web::with(CONTENT)?);
     let path = publish(scene, User::Owner, &web, CONTENT, bucket)?;
-    is_read(scene, bucket, &path, CONTENT)?;
+    is_read(scene, User::Owner, bucket, &path, CONTENT)?;
     // It is there: nobody is asked again.
     let asked = web.heads().len();
     publish(scene, User::Owner, &web, CONTENT, bucket)?;
@@ -126,7 +127,7 @@ pub(super) fn at_once(scene: &Scene<'_>) -> Result<Outcome> {
             let done = scene.program.finish(publisher.finish()?)?.ends(0, &[])?;
             done.result().clone_into(&mut path);
         }
-        is_read(scene, bucket, &path, &content)?;
+        is_read(scene, user, bucket, &path, &content)?;
     }
     Ok(Outcome::Passed)
 }
@@ -156,7 +157,7 @@ pub(super) fn killed(scene: &Scene<'_>) -> Result<Outcome> {
         "there is a record of half a NAR"
     );
     let path = publish(scene, User::Owner, &Web::with(&content)?, &content, bucket)?;
-    is_read(scene, bucket, &path, &content)?;
+    is_read(scene, User::Owner, bucket, &path, &content)?;
     Ok(Outcome::Passed)
 }
 
@@ -252,11 +253,27 @@ pub(super) fn push_only(scene: &Scene<'_>) -> Result<Outcome> {
     }
     let bucket = scene.bucket("only-push")?;
     granted(scene, User::Pusher, Rights::PushOnly, bucket)?;
+    granted(scene, User::Reader, Rights::ReadOnly, bucket)?;
     let content = noise(LARGE);
     for content in [CONTENT, &content] {
         let path = publish(scene, User::Pusher, &Web::with(content)?, content, bucket)?;
-        nix_reads::is_read(scene, User::Pusher, bucket, &path, content)?;
+        nix_reads::is_read(scene, User::Reader, bucket, &path, content)?;
     }
+    if !scene.server.habits().policies {
+        return Ok(Outcome::Passed);
+    }
+    // What somebody else has put is not the bucket's owner's: a policy lets that one read it, too.
+    let records = records(scene, bucket)?;
+    let record = format!(
+        "/{bucket}/{}",
+        records.first().context("there is no record")?
+    );
+    let owner = format!("arn:aws:iam:::user/{}", User::Owner.name());
+    let policy = policies::of_bucket(&owner, &format!("{bucket}/*"));
+    scene
+        .owner()
+        .put(&format!("/{bucket}?policy="), policy.as_bytes())?;
+    scene.owner().get(&record)?;
     Ok(Outcome::Passed)
 }
 
