@@ -256,6 +256,8 @@ impl Objects for Bucket {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(false),
+            // Nothing was there when it was looked for.
+            Err(error) if is_unknown(&error) => self.put(key, kind, bytes).map(|()| true),
             Err(error) => Err(self.failed("write", key.as_str())(error)),
         }
     }
@@ -285,6 +287,8 @@ impl Objects for Bucket {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(false),
+            // It comes this far for a single writer alone.
+            Err(error) if is_unknown(&error) => self.put(key, kind, bytes).map(|()| true),
             Err(error) => Err(self.failed("write", key.as_str())(error)),
         }
     }
@@ -383,6 +387,14 @@ fn state(tag: &str) -> UpdateVersion {
         e_tag: Some(tag.to_owned()),
         version: None,
     }
+}
+
+/// Whether the server refuses a condition of writing because it knows none, as Backblaze B2 does; others ignore it.
+fn is_unknown(error: &object_store::Error) -> bool {
+    matches!(
+        *BucketError::in_error(error),
+        BucketError::Refused { status: 501, .. }
+    )
 }
 
 /// What an error of `object_store` means: where the sender said why, that.

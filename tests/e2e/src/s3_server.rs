@@ -30,6 +30,8 @@ pub enum Quirk {
     None,
     /// It writes whatever the conditions, as Garage does.
     IgnoresConditions,
+    /// It answers 501 where something is to be written on a condition, as Backblaze B2 does.
+    RefusesConditions,
     /// It answers requests of this method with this status and S3's error of this code.
     Refuses(&'static str, u16, &'static str),
 }
@@ -194,18 +196,26 @@ impl Quirk {
                 }
                 None
             }
+            Self::RefusesConditions => {
+                let names = ["if-match", "if-none-match"];
+                let is_condition = names
+                    .iter()
+                    .any(|name| request.headers().contains_key(*name));
+                (request.method() == "PUT" && is_condition).then(|| refusal(501, "NotImplemented"))
+            }
             Self::Refuses(method, status, code) => {
-                (request.method().as_str() == *method).then(|| {
-                    let text = format!(
-                        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Region>eu-1</Region></Error>"
-                    );
-                    let mut answer = Response::new(s3s::Body::from(text));
-                    *answer.status_mut() = (*status).try_into().unwrap();
-                    answer
-                })
+                (request.method().as_str() == *method).then(|| refusal(*status, code))
             }
         }
     }
+}
+
+fn refusal(status: u16, code: &str) -> Response<s3s::Body> {
+    let text =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Region>eu-1</Region></Error>");
+    let mut answer = Response::new(s3s::Body::from(text));
+    *answer.status_mut() = status.try_into().unwrap();
+    answer
 }
 
 impl Drop for S3Server {

@@ -25,6 +25,7 @@ mod record;
 mod refusals;
 mod repetition;
 mod s3;
+mod s3_conditions;
 mod s3_sink;
 mod secrets;
 mod servers;
