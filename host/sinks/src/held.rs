@@ -19,7 +19,7 @@ pub struct Held {
 /// What keeps it, or where it lies.
 enum By {
     Folder,
-    Cache(Cache, Key),
+    Cache(Box<Cache>, Key),
     Store(Box<Protected>),
 }
 
@@ -34,7 +34,7 @@ impl Held {
     pub(crate) fn in_cache(existing: Existing, cache: Cache, key: Key) -> Self {
         Self {
             existing,
-            by: By::Cache(cache, key),
+            by: By::Cache(Box::new(cache), key),
         }
     }
 
