@@ -104,6 +104,12 @@ pub enum CacheError {
         /// What is wrong with it.
         source: CacheInfoError,
     },
+    /// There is nothing that a cache has.
+    #[error("`{label}` is no binary cache: it has no `nix-cache-info` and no records")]
+    NoCache {
+        /// The place.
+        label: String,
+    },
     /// A record cannot be what it would have to be.
     #[error("`{label}`: the record `{key}` cannot be written: {source}")]
     Record {
@@ -146,6 +152,9 @@ impl CacheError {
                 Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
             }
             Self::Info { source, .. } => source.hint(),
+            Self::NoCache { label } => Some(format!(
+                "check its URL; `nix-fetchhost cache init {label}` makes it one"
+            )),
             Self::Record { .. } => None,
             Self::ForeignStore { .. } => Some("name another cache".to_owned()),
             Self::Contended { .. } => Some("try again when they are done".to_owned()),

@@ -15,6 +15,8 @@
 //! | `compress.rs` | from NAR to the file that is kept, hashed on the way |
 //! | `decompress.rs` | and back |
 //! | `cache.rs` | records and NARs over any such place |
+//! | `inventory.rs` | what lies in a cache, by one listing |
+//! | `verify.rs` | what of it is damaged, and how that is repaired |
 //!
 //! All of it blocks; requests of a bucket run on the runtime of the process meanwhile, which therefore must
 //! not be waited for on its own thread.
@@ -28,9 +30,11 @@ mod decompress;
 mod error;
 mod folder;
 mod folders;
+mod inventory;
 mod objects;
 mod temporary;
 mod url;
+mod verify;
 mod write;
 
 pub use bucket::{Bucket, BucketError, Refusal, uploads_ended};
@@ -40,7 +44,12 @@ pub use decompress::{Archive, decompressed};
 pub use error::{CacheError, failed};
 pub use folder::Folder;
 pub use folders::NewFolders;
+pub use inventory::{HashPart, Inventory, Seen};
 pub use objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};
+pub use verify::{
+    Checked, Checks, Fault, InfoFault, NarSource, Repair, Repaired, Repairs, Unchecked, Unread,
+    Verified, Work, repair, verify,
+};
 pub use write::write_all_slices;

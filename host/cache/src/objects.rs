@@ -54,6 +54,11 @@ impl Key {
         Self("nix-cache-info".to_owned())
     }
 
+    /// A name that is put together from parts that are plain.
+    pub(crate) fn of_parts(stem: &str, extension: &str) -> Self {
+        Self(format!("{stem}{extension}"))
+    }
+
     /// The record of a path.
     #[must_use]
     pub fn record(path: &StorePath) -> Self {

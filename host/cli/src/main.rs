@@ -246,6 +246,7 @@ fn printer(cli: &Cli) -> Printer {
         Command::Prefetch(args) => args.fetch.json,
         Command::Realise(args) => args.json,
         Command::Cache(CacheCommand::Info { json, .. }) => *json,
+        Command::Cache(CacheCommand::Verify(args)) => args.json,
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }

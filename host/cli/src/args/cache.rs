@@ -1,6 +1,10 @@
 //! What can be typed after `cache`.
 
+mod verify;
+
 use clap::{Args, Subcommand};
+
+pub(crate) use verify::{VERIFY_HELP, VerifyArgs};
 
 /// What follows every one of these commands' help.
 const URL_HELP: &str = "\
@@ -25,6 +29,9 @@ pub(crate) enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Read again all that is in a cache, and say what of it is damaged
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
 }
 
 /// The cache that a command is about.

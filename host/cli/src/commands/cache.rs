@@ -2,6 +2,7 @@
 
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod verify;
 
 use crate::args::cache::CacheCommand;
 use crate::context::Context;
@@ -12,5 +13,6 @@ pub(crate) async fn cache(context: &Context, command: &CacheCommand) -> Result<(
     match command {
         CacheCommand::Init { cache } => init::init(context, cache).await,
         CacheCommand::Info { cache, json } => info::info(context, cache, *json).await,
+        CacheCommand::Verify(args) => verify::verify(context, args).await,
     }
 }

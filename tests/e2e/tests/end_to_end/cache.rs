@@ -1,0 +1,3 @@
+//! `nix-fetchhost cache`, with caches that real Nix made and reads.
+
+mod verify;
