@@ -16,6 +16,7 @@
 //! | `decompress.rs` | and back |
 //! | `cache.rs` | records and NARs over any such place |
 //! | `inventory.rs` | what lies in a cache, by one listing |
+//! | `gc.rs` | what of it nobody needs |
 //! | `verify.rs` | what of it is damaged, and how that is repaired |
 //!
 //! All of it blocks; requests of a bucket run on the runtime of the process meanwhile, which therefore must
@@ -30,6 +31,7 @@ mod decompress;
 mod error;
 mod folder;
 mod folders;
+mod gc;
 mod inventory;
 mod objects;
 mod temporary;
@@ -44,8 +46,9 @@ pub use decompress::{Archive, decompressed};
 pub use error::{CacheError, failed};
 pub use folder::Folder;
 pub use folders::NewFolders;
+pub use gc::{Collected, Keep, Plan, collect, plan};
 pub use inventory::{HashPart, Inventory, Seen};
-pub use objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
+pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};
 pub use verify::{

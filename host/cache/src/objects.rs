@@ -140,6 +140,17 @@ pub struct Listed {
     pub modified: SystemTime,
 }
 
+/// An upload in parts that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    /// What it was to be.
+    pub key: String,
+    /// The server's name for it.
+    pub id: String,
+    /// When it was begun.
+    pub begun: SystemTime,
+}
+
 /// A place for a cache. Its methods block.
 ///
 /// What is written appears whole under its name or not at all.
@@ -214,6 +225,23 @@ pub trait Objects: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the place cannot be written to.
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError>;
+
+    /// What publishers began in parts and neither ended nor gave up, which costs and which nobody sees; nothing
+    /// where there is no such thing.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, CacheError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes away what has arrived of an upload, if it is there.
+    ///
+    /// # Errors
+    /// When the place does not let it.
+    fn give_up(&self, _: &UnfinishedUpload) -> Result<(), CacheError> {
+        Ok(())
+    }
 
     /// Whether the place honours conditions of writing: to create only, and to change only a certain state;
     /// none where that is no question.

@@ -33,6 +33,7 @@ use crate::error::CacheError;
 use crate::inventory::{HashPart, Inventory, Seen};
 use crate::objects::Key;
 
+pub(crate) use check::read as parse;
 pub use check::{Checked, Checks, Unchecked, Unread};
 pub use fault::Fault;
 pub use repair::{NarSource, Repair, Repaired, Repairs, repair};
@@ -237,7 +238,7 @@ pub(crate) fn names_of(cache: &Cache, record: &Key) -> Option<Vec<Box<str>>> {
 }
 
 /// The values of all lines that look like a URL's.
-fn urls_in(bytes: &[u8]) -> Vec<Box<str>> {
+pub(crate) fn urls_in(bytes: &[u8]) -> Vec<Box<str>> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.lines().filter_map(|line| line.strip_prefix("URL:"));
     lines.map(|url| url.trim().into()).collect()

@@ -130,7 +130,7 @@ pub(super) fn check(
 }
 
 /// Reads a record's bytes.
-pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, Fault> {
+pub(crate) fn read(bytes: &[u8]) -> Result<NarInfo, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|_| Fault::NotText)?;
     NarInfo::parse(text).map_err(Fault::Record)
 }

@@ -1,9 +1,11 @@
 //! What can be typed after `cache`.
 
+mod gc;
 mod verify;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use gc::{GC_HELP, GcArgs};
 pub(crate) use verify::{VERIFY_HELP, VerifyArgs};
 
 /// What follows every one of these commands' help.
@@ -32,6 +34,9 @@ pub(crate) enum CacheCommand {
     /// Read again all that is in a cache, and say what of it is damaged
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Take away from a cache what nobody needs
+    #[command(after_help = GC_HELP)]
+    Gc(GcArgs),
 }
 
 /// The cache that a command is about.

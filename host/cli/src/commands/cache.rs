@@ -1,7 +1,10 @@
 //! `nix-fetchhost cache`: binary caches, on disk and in buckets.
 
+mod bar;
+pub(crate) mod gc;
 pub(crate) mod info;
 pub(crate) mod init;
+mod paths;
 pub(crate) mod verify;
 
 use crate::args::cache::CacheCommand;
@@ -13,6 +16,7 @@ pub(crate) async fn cache(context: &Context, command: &CacheCommand) -> Result<(
     match command {
         CacheCommand::Init { cache } => init::init(context, cache).await,
         CacheCommand::Info { cache, json } => info::info(context, cache, *json).await,
+        CacheCommand::Gc(args) => gc::gc(context, args).await,
         CacheCommand::Verify(args) => verify::verify(context, args).await,
     }
 }

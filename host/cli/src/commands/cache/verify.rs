@@ -1,6 +1,5 @@
 //! `nix-fetchhost cache verify`
 
-mod bar;
 pub(crate) mod report;
 mod store;
 
@@ -15,12 +14,13 @@ use fetchhost_formats::{PublicKey, StorePath};
 use fetchhost_policy::printable;
 use fetchhost_sinks::{SinkError, Store, StoreError, StoreReader, StoreUrl};
 
+use super::bar::Bar;
+use super::paths::store_path;
 use crate::args::cache::VerifyArgs;
 use crate::caches;
 use crate::context::Context;
 use crate::failure::Failure;
 
-use bar::Bar;
 use report::VerifyReport;
 use store::StoreSource;
 
@@ -41,7 +41,7 @@ pub(crate) async fn verify(context: &Context, args: &VerifyArgs) -> Result<(), F
     let paths: Vec<StorePath> = args
         .paths
         .iter()
-        .map(|path| wanted(path))
+        .map(|path| store_path(path))
         .collect::<Result<_, _>>()?;
     let cache = caches::of_command(context, &args.cache)?;
     let others = others(context, &args.from)?;
@@ -111,17 +111,6 @@ fn trusted(text: &str) -> Result<PublicKey, Failure> {
         Failure::usage(format!("`{}` is no public key: {error}", printable(text))).with_hint(
             "a public key is `NAME:` and 32 bytes in base64, as in `trusted-public-keys`",
         )
-    })
-}
-
-fn wanted(text: &str) -> Result<StorePath, Failure> {
-    let path = text.trim_end_matches('/');
-    let parsed = match path.contains('/') {
-        true => path.parse(),
-        false => StorePath::from_base_name(path),
-    };
-    parsed.map_err(|error| {
-        Failure::usage(error.to_string()).with_hint("name a store path, /nix/store/HASH-NAME")
     })
 }
 

@@ -12,7 +12,10 @@ use fetchhost_formats::NarInfo;
 fn copied(nix: &Nix, query: &str) -> String {
     let expression = "let a = builtins.toFile \"a\" \"first\"; b = builtins.toFile \"b\" \"${a}\"; \
                       in builtins.toFile \"c\" \"${b}\"";
-    let path = nix.ask("nix-instantiate", ["--eval", "--expr", expression]);
+    let path = nix.ask(
+        "nix-instantiate",
+        ["--eval", "--read-write-mode", "--expr", expression],
+    );
     let path = path.trim_matches('"').to_owned();
     let to = format!("file://{}?{query}", nix.path("cache").display());
     nix.run("nix", ["copy", "--to", &to, &path]).exits(0);
