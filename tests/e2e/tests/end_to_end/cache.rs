@@ -1,3 +1,4 @@
 //! `nix-fetchhost cache`, with caches that real Nix made and reads.
 
+mod gc;
 mod verify;

@@ -9,7 +9,7 @@ use fetchhost_e2e::{
 use fetchhost_formats::NarInfo;
 
 /// Three texts, each of which refers to the one before, in a cache that Nix made of them. The last is returned.
-fn copied(nix: &Nix, query: &str) -> String {
+pub(super) fn copied(nix: &Nix, query: &str) -> String {
     let expression = "let a = builtins.toFile \"a\" \"first\"; b = builtins.toFile \"b\" \"${a}\"; \
                       in builtins.toFile \"c\" \"${b}\"";
     let path = nix.ask(
@@ -22,16 +22,16 @@ fn copied(nix: &Nix, query: &str) -> String {
     path
 }
 
-fn verify(url: &str) -> CommandLine {
+pub(super) fn verify(url: &str) -> CommandLine {
     CommandLine::new(["cache", "verify"]).flag(url)
 }
 
-fn url(nix: &Nix) -> String {
+pub(super) fn url(nix: &Nix) -> String {
     format!("file://{}", nix.path("cache").display())
 }
 
 /// The records of a cache, with the names of their files.
-fn records(nix: &Nix) -> Vec<(PathBuf, NarInfo)> {
+pub(super) fn records(nix: &Nix) -> Vec<(PathBuf, NarInfo)> {
     let files = files_below(&nix.path("cache")).into_iter();
     let records = files.filter(|(path, _)| path.extension().is_some_and(|end| end == "narinfo"));
     records
@@ -39,7 +39,7 @@ fn records(nix: &Nix) -> Vec<(PathBuf, NarInfo)> {
         .collect()
 }
 
-fn record(nix: &Nix, name: &str) -> (PathBuf, NarInfo) {
+pub(super) fn record(nix: &Nix, name: &str) -> (PathBuf, NarInfo) {
     let mut records = records(nix).into_iter();
     records
         .find(|(_, record)| record.store_path.name() == name)
@@ -47,7 +47,7 @@ fn record(nix: &Nix, name: &str) -> (PathBuf, NarInfo) {
 }
 
 /// Takes what is in the cache into a store that is empty.
-fn substituted(nix: &Nix, path: &str) -> bool {
+pub(super) fn substituted(nix: &Nix, path: &str) -> bool {
     let empty = nix.path("empty-store");
     let copied = nix.run(
         "nix",
@@ -151,11 +151,11 @@ fn what_nobody_has_is_taken_away_so_that_nix_goes_on_without_it() {
 
 #[test]
 fn a_bucket_is_verified_and_repaired_from_a_folder() {
-    let (server, sandbox) = (S3Server::start(), Sandbox::new());
     for nix in Nix::all("a_bucket_is_verified_and_repaired_from_a_folder")
         .into_iter()
         .take(1)
     {
+        let server = S3Server::start();
         copied(&nix, "compression=zstd");
         let (_, hurt) = record(&nix, "b");
         for (file, content) in files_below(&nix.path("cache")) {
@@ -166,7 +166,7 @@ fn a_bucket_is_verified_and_repaired_from_a_folder() {
             };
             server.put("team", key.to_str().unwrap(), content);
         }
-        let sandbox = sandbox
+        let sandbox = Sandbox::new()
             .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
         let bucket = format!("s3://team?endpoint={}&region=us-east-1", server.url());
@@ -189,6 +189,5 @@ fn a_bucket_is_verified_and_repaired_from_a_folder() {
         let sandbox = sandbox.variable("AWS_SECRET_ACCESS_KEY", "another");
         let done = sandbox.run(verify(&bucket).flag("--repair").flag("--no-store"));
         assert_eq!(done.code, 6, "{done:?}");
-        return;
     }
 }

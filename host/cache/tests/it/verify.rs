@@ -1,111 +1,22 @@
 //! Verifying and repairing caches that were damaged by hand, and by hostile publishers.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use fetchhost_cache::{
-    Archive, Cache, CacheError, CacheUrl, Checks, HashPart, Listed, NarSource, Object, Objects,
-    Repair, Repaired, Repairs, Unchecked, Upload, Verified, Version, Work, repair, verify,
+    Archive, Cache, CacheError, Checks, HashPart, Key, Kind, Listed, NarSource, Object, Objects,
+    Repair, Repaired, Repairs, Unchecked, Upload, Verified, Version, repair, verify,
 };
-use fetchhost_cache::{Key, Kind};
-use fetchhost_formats::nar::{Encoder, Event};
 use fetchhost_formats::{
     Compression, ContentAddress, FixedOutput, HashAlgorithm, Hasher, NarInfo, OutputMode,
     SigningKey, StorePath,
 };
 use proptest::prelude::{any, prop, proptest};
-use tempfile::TempDir;
 
-/// A cache in a folder that goes with it.
-struct Made {
-    dir: TempDir,
-    cache: Cache,
-}
-
-fn made(query: &str) -> Made {
-    let dir = TempDir::new().unwrap();
-    let url = format!("file://{}?{query}", dir.path().display());
-    let url: CacheUrl = url.parse().unwrap();
-    let cache = Cache::on_disk(url, true).unwrap();
-    cache.ensure_info().unwrap();
-    Made { dir, cache }
-}
-
-/// The NAR of one plain file.
-fn nar(content: &[u8]) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    let mut out = Vec::new();
-    let size = content.len() as u64;
-    for event in [
-        Event::File {
-            executable: false,
-            size,
-        },
-        Event::Data(content.to_vec().into()),
-        Event::EndFile,
-    ] {
-        if !matches!(&event, Event::Data(bytes) if bytes.is_empty()) {
-            out.extend_from_slice(&encoder.push(event).unwrap().nar);
-        }
-    }
-    encoder.finish().unwrap();
-    out
-}
-
-fn path(letter: char, name: &str) -> StorePath {
-    let hash: String = std::iter::repeat_n(letter, 32).collect();
-    StorePath::from_base_name(&format!("{hash}-{name}")).unwrap()
-}
+use crate::common::{Made, WORK, made, nar, path};
 
 impl Made {
-    /// Publishes the NAR of a file as `path`.
-    fn publish(&self, path: &StorePath, content: &[u8]) -> NarInfo {
-        self.publish_nar(path, &nar(content), None)
-    }
-
-    fn publish_nar(&self, path: &StorePath, nar: &[u8], ca: Option<&ContentAddress>) -> NarInfo {
-        let mut compressor = self.cache.begin().unwrap();
-        compressor.write(std::iter::once(nar)).unwrap();
-        let hash = Hasher::digest(HashAlgorithm::Sha256, nar);
-        let size = nar.len() as u64;
-        let (url, file_hash, file_size) = self
-            .cache
-            .complete(compressor.finish().unwrap(), &hash, size)
-            .unwrap();
-        let record = NarInfo {
-            store_path: path.clone(),
-            url,
-            compression: self.cache.writing().compression,
-            file_hash: Some(file_hash),
-            file_size: Some(file_size),
-            nar_hash: hash,
-            nar_size: size,
-            references: BTreeSet::new(),
-            deriver: None,
-            signatures: Vec::new(),
-            ca: ca.cloned().map(Into::into),
-        };
-        self.write(path, &record.to_string());
-        record
-    }
-
-    fn write(&self, path: &StorePath, text: &str) {
-        fs::write(self.record(path), text).unwrap();
-    }
-
-    fn record(&self, path: &StorePath) -> PathBuf {
-        self.dir.path().join(Key::record(path).as_str())
-    }
-
-    fn nar(&self, record: &NarInfo) -> PathBuf {
-        self.dir.path().join(record.url.as_str())
-    }
-
     fn verify(&self) -> Verified {
         self.verify_with(&Checks::default())
     }
@@ -124,12 +35,6 @@ impl Made {
         repair(&it, &found.damaged, &WORK)
     }
 }
-
-const WORK: Work<'static> = Work {
-    jobs: 3,
-    stop: &|| false,
-    progress: &|_, _| {},
-};
 
 fn kinds(found: &Verified) -> Vec<&'static str> {
     let faults = found.damaged.iter().flat_map(|entry| &entry.faults);
