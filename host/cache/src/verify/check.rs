@@ -111,7 +111,7 @@ pub(super) fn check(
     let record = match read(&found.bytes) {
         Ok(record) => record,
         Err(fault) => {
-            checked.faults.push(fault);
+            checked.faults.push(*fault);
             return Ok(Some(checked));
         }
     };
@@ -130,9 +130,9 @@ pub(super) fn check(
 }
 
 /// Reads a record's bytes.
-pub(crate) fn read(bytes: &[u8]) -> Result<NarInfo, Fault> {
+pub(crate) fn read(bytes: &[u8]) -> Result<NarInfo, Box<Fault>> {
     let text = std::str::from_utf8(bytes).map_err(|_| Fault::NotText)?;
-    NarInfo::parse(text).map_err(Fault::Record)
+    NarInfo::parse(text).map_err(|error| Fault::Record(error).into())
 }
 
 /// Checks the content address and the signatures. Whether the origin is shown.

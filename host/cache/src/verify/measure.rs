@@ -36,11 +36,8 @@ pub(super) struct Measured {
 pub(super) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Result<Measured> {
     let source = Source::new(file, record);
     let mut faults = Vec::new();
-    let nar = match decompressed(source.clone(), record.compression, record.nar_size) {
-        Ok(nar) => nar,
-        // zstd reads nothing before it is asked to.
-        Err(error) => return Err(error),
-    };
+    // Without memory for the decompressor nothing is known.
+    let nar = decompressed(source.clone(), record.compression, record.nar_size)?;
     let is_packed = nar.is_none();
     if let Some(nar) = nar {
         faults.extend(unpack(record, nar, &source)?);

@@ -153,10 +153,12 @@ pub fn repair(repair: &Repair<'_>, damaged: &[Checked], work: &Work<'_>) -> Repa
     });
     let mut entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
     let nars = nars.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut done = Repairs::default();
-    done.entries = (0..damaged.len())
-        .map(|index| entries.remove(&index).unwrap_or_else(stopped))
-        .collect();
+    let mut done = Repairs {
+        entries: (0..damaged.len())
+            .map(|index| entries.remove(&index).unwrap_or_else(stopped))
+            .collect(),
+        ..Repairs::default()
+    };
     if nars.is_empty() {
         return done;
     }
@@ -231,7 +233,7 @@ impl Repair<'_> {
                 }
                 Ok(false) => {}
                 Err(Failed::Source(why)) => unsaid = Some(why),
-                Err(Failed::Cache(error)) => return Err(error),
+                Err(Failed::Cache(error)) => return Err(*error),
             }
         }
         // A missing signature is no reason to lose content.
@@ -317,8 +319,7 @@ impl Repair<'_> {
             return Ok(false);
         };
         let text = record.to_string();
-        self.put(&now.key, text.as_bytes(), now.version.as_ref())
-            .map_err(Failed::Cache)
+        Ok(self.put(&now.key, text.as_bytes(), now.version.as_ref())?)
     }
 
     /// Writes the NAR of `record` anew; none when it turns out to be another one.
@@ -400,11 +401,11 @@ enum Failed {
     /// A source cannot say.
     Source(String),
     /// The cache cannot be written to.
-    Cache(CacheError),
+    Cache(Box<CacheError>),
 }
 
 impl From<CacheError> for Failed {
     fn from(error: CacheError) -> Self {
-        Self::Cache(error)
+        Self::Cache(Box::new(error))
     }
 }

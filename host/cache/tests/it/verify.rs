@@ -56,9 +56,12 @@ fn what_was_published_is_sound_however_it_is_compressed() {
     }
 }
 
+/// Damages the entry of a path.
+type Hurt = fn(&Made, &NarInfo, &StorePath);
+
 #[test]
 fn each_kind_of_damage_is_found_and_named() {
-    let damage: [(&str, fn(&Made, &NarInfo, &StorePath)); 14] = [
+    let damage: [(&str, Hurt); 14] = [
         ("nar-missing", |made, record, _| {
             fs::remove_file(made.nar(record)).unwrap();
         }),
