@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use fetchhost_formats::{CacheInfo, CacheInfoError, StorePath};
+use percent_encoding::percent_decode_str;
 
 use crate::cache::{Cache, MAX_RECORD};
 use crate::error::CacheError;
@@ -207,7 +208,7 @@ impl Gathered {
         match &checked.record {
             Some(record) => {
                 found.unsigned += u64::from(!checked.is_signed);
-                self.named.insert(record.url.as_str().into());
+                self.named.extend(names_in(record.url.as_str()));
                 for path in &checked.dangling {
                     let by = || record.store_path.clone();
                     found.dangling.entry(path.clone()).or_insert_with(by);
@@ -241,7 +242,20 @@ pub(crate) fn names_of(cache: &Cache, record: &Key) -> Option<Vec<Box<str>>> {
 pub(crate) fn urls_in(bytes: &[u8]) -> Vec<Box<str>> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.lines().filter_map(|line| line.strip_prefix("URL:"));
-    lines.map(|url| url.trim().into()).collect()
+    lines.flat_map(|url| names_in(url.trim())).collect()
+}
+
+/// What a record's URL may name: what it says, and, where readers might take a detour (`./nar/x`, `nar//x`, a whole URL),
+/// what its last part would be where NARs are.
+pub(crate) fn names_in(url: &str) -> Vec<Box<str>> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let last = percent_decode_str(last).decode_utf8_lossy();
+    let plain = format!("nar/{last}");
+    match plain == url {
+        true => vec![url.into()],
+        false => vec![url.into(), plain.into()],
+    }
 }
 
 fn check_info(cache: &Cache) -> Result<Option<InfoFault>, CacheError> {

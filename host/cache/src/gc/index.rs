@@ -7,7 +7,7 @@ use crate::cache::{Cache, MAX_RECORD};
 use crate::error::CacheError;
 use crate::inventory::{HashPart, Inventory, Seen};
 use crate::objects::Key;
-use crate::verify::{Work, in_parallel, parse, urls_in};
+use crate::verify::{Work, in_parallel, names_in, parse, urls_in};
 
 /// What one record says that matters here.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ fn read(cache: &Cache, hash_part: &HashPart, seen: Seen) -> Result<Option<Named>
     Ok(Some(match parse(&found.bytes) {
         Ok(record) => Named {
             seen,
-            nars: Arc::new([record.url.as_str().into()]),
+            nars: names_in(record.url.as_str()).into(),
             references: Some(record.references.iter().map(HashPart::of).collect()),
         },
         Err(_) => Named {

@@ -236,11 +236,10 @@ impl Repair<'_> {
                 Err(Failed::Cache(error)) => return Err(*error),
             }
         }
-        // A missing signature is no reason to lose content.
-        if now.faults.iter().all(|fault| *fault == Fault::Unsigned) {
+        if let Some((why, hint)) = self.spared(&now) {
             return Ok(Repaired::Left {
-                why: "its content is sound, and no source has it signed".to_owned(),
-                hint: Some(Fault::Unsigned.hint().to_owned()),
+                why: why.to_owned(),
+                hint: Some(hint.to_owned()),
             });
         }
         if let Some(why) = unsaid {
@@ -254,6 +253,34 @@ impl Repair<'_> {
             *bad = bad_nar(&now);
         }
         Ok(removed)
+    }
+
+    /// Why an entry that nobody has is not taken away all the same, and what to do.
+    fn spared(&self, now: &Checked) -> Option<(&'static str, &'static str)> {
+        let all = |is: fn(&Fault) -> bool| now.faults.iter().all(is);
+        // A key that was given wrongly is no reason to lose a whole cache.
+        if all(|fault| matches!(fault, Fault::Unsigned | Fault::Signature { .. })) {
+            return Some((
+                "its content is sound, and no source has it with a valid signature",
+                "check the trusted keys; sign it with `cache sign`, once its origin is known",
+            ));
+        }
+        // Nix does not look at that.
+        if all(Fault::is_of_file) {
+            return Some((
+                "only what its record says of the file is wrong, and the file cannot be unpacked here",
+                "publish it again",
+            ));
+        }
+        let inventory = self.inventory;
+        let is_missing = |fault: &Fault| matches!(fault, Fault::Missing { .. });
+        if all(is_missing) && inventory.nars.is_empty() && inventory.records.len() > 1 {
+            return Some((
+                "none of the cache's NARs is there",
+                "see whether what holds `nar` is mounted; remove the records by hand if it is lost",
+            ));
+        }
+        None
     }
 
     fn check(&self, hash_part: &HashPart) -> Result<Option<Checked>, Unread> {

@@ -283,6 +283,32 @@ fn a_hostile_record_names_nothing_that_goes_with_it() {
 }
 
 #[test]
+fn a_nar_that_is_named_by_a_detour_stays() {
+    for detour in [
+        "./nar/",
+        "nar//",
+        "nar/../nar/",
+        "https://elsewhere.test/nar/",
+    ] {
+        let made = made("compression=none");
+        let root = path('a', "root");
+        let record = made.publish(&root, b"root");
+        let url = record
+            .url
+            .to_string()
+            .replace("nar/", detour)
+            .replace(".nar", "%2Enar");
+        made.write(
+            &root,
+            &record.to_string().replace(record.url.as_str(), &url),
+        );
+        made.age(2 * DAY);
+        assert_eq!(made.collect(&orphans()).nars, 0, "{url}");
+        assert!(made.nar(&record).exists());
+    }
+}
+
+#[test]
 fn what_is_stopped_takes_nothing_for_unneeded() {
     let made = made("compression=none");
     let root = path('a', "root");

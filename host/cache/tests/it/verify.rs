@@ -479,6 +479,42 @@ impl Objects for Breaking {
 }
 
 #[test]
+fn a_wrong_key_and_a_folder_that_is_not_mounted_cost_nothing() {
+    let made = made("compression=none");
+    let [one, two] = [path('a', "one"), path('b', "two")];
+    let mut record = made.publish(&one, b"content");
+    made.publish(&two, b"another");
+    let key = |seed: u8| SigningKey::from_seed("cache-1", &[seed; 32].into()).unwrap();
+    record.sign(&key(1));
+    made.write(&one, &record.to_string());
+    let checks = Checks {
+        keys: vec![key(2).public_key()],
+        ..Checks::default()
+    };
+    let found = made.verify_with(&checks);
+    let it = Repair {
+        cache: &made.cache,
+        checks: &checks,
+        inventory: &found.inventory,
+        sources: &[],
+    };
+    let done = repair(&it, &found.damaged, &WORK);
+    assert!(
+        matches!(done.entries[..], [Repaired::Left { .. }]),
+        "{done:?}"
+    );
+
+    fs::rename(made.dir.path().join("nar"), made.dir.path().join("away")).unwrap();
+    let done = made.repair(&made.verify(), Vec::new());
+    let is_left = |one: &Repaired| matches!(one, Repaired::Left { .. });
+    assert!(
+        done.entries.len() == 2 && done.entries.iter().all(is_left),
+        "{done:?}"
+    );
+    assert!(made.record(&one).exists() && made.record(&two).exists());
+}
+
+#[test]
 fn what_breaks_off_on_its_way_is_no_damage() {
     for query in ["compression=none", "compression=xz", "compression=zstd"] {
         let made = made(query);
