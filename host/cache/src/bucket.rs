@@ -10,6 +10,7 @@
 
 mod refusal;
 mod sender;
+mod unfinished;
 mod upload;
 
 use std::fmt;
@@ -30,7 +31,7 @@ use object_store::{
 use tokio::runtime::Handle;
 
 use crate::error::CacheError;
-use crate::objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
+use crate::objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 use crate::url::Writing;
 
 pub use refusal::{BucketError, Refusal};
@@ -320,6 +321,18 @@ impl Objects for Bucket {
 
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError> {
         Ok(Box::new(BucketUpload::new(self.clone(), kind, suffix)))
+    }
+
+    fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, CacheError> {
+        match self.list_unfinished() {
+            // Some servers do not have it, and some keys may not ask.
+            Err(CacheError::Bucket { source, .. }) if source.is_unsupported() => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
+    fn give_up(&self, upload: &UnfinishedUpload) -> Result<(), CacheError> {
+        self.abort(upload)
     }
 
     fn conditional_writes(&self) -> Option<[bool; 2]> {

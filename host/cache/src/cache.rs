@@ -18,7 +18,7 @@ use crate::objects::{Key, Kind, Object, Objects, Version};
 use crate::url::{CachePlace, CacheUrl, Writing};
 
 /// The longest record, in bytes. Each reference takes some 60.
-const MAX_RECORD: u64 = 1024 * 1024;
+pub(crate) const MAX_RECORD: u64 = 1024 * 1024;
 
 /// How often a record that others change meanwhile is tried again, and after which pause.
 const ATTEMPTS: usize = 20;

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use fetchhost_formats::Compression;
+use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -38,6 +40,8 @@ pub fn decompressed(
             decoder.window_log_max(WINDOW.ilog2())?;
             buffered(decoder.take(size))
         }
+        Compression::Gzip => buffered(MultiGzDecoder::new(file).take(size)),
+        Compression::Bzip2 => buffered(MultiBzDecoder::new(file).take(size)),
         _ => return Ok(None),
     }))
 }
@@ -63,10 +67,19 @@ mod tests {
         let mut encoder = liblzma::read::XzEncoder::new(zeros.as_slice(), 1);
         encoder.read_to_end(&mut xz).unwrap();
         let zstd = zstd::encode_all(zeros.as_slice(), 1).unwrap();
+        let (mut gzip, mut bzip2) = (Vec::new(), Vec::new());
+        flate2::read::GzEncoder::new(zeros.as_slice(), flate2::Compression::fast())
+            .read_to_end(&mut gzip)
+            .unwrap();
+        bzip2::read::BzEncoder::new(zeros.as_slice(), bzip2::Compression::fast())
+            .read_to_end(&mut bzip2)
+            .unwrap();
         for (compression, packed) in [
             (Compression::None, &zeros),
             (Compression::Xz, &xz),
             (Compression::Zstd, &zstd),
+            (Compression::Gzip, &gzip),
+            (Compression::Bzip2, &bzip2),
         ] {
             let mut archive = decompressed(file(packed), compression, 100)
                 .unwrap()

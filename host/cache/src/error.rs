@@ -104,6 +104,18 @@ pub enum CacheError {
         /// What is wrong with it.
         source: CacheInfoError,
     },
+    /// None of the paths that are to stay is there, so that everything would go.
+    #[error("`{label}`: none of the roots is in the cache")]
+    NoRoots {
+        /// The cache.
+        label: String,
+    },
+    /// There is nothing that a cache has.
+    #[error("`{label}` is no binary cache: it has no `nix-cache-info` and no records")]
+    NoCache {
+        /// The place.
+        label: String,
+    },
     /// A record cannot be what it would have to be.
     #[error("`{label}`: the record `{key}` cannot be written: {source}")]
     Record {
@@ -146,6 +158,12 @@ impl CacheError {
                 Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
             }
             Self::Info { source, .. } => source.hint(),
+            Self::NoRoots { .. } => Some(
+                "check them, and the cache's URL: without any root all entries would go".to_owned(),
+            ),
+            Self::NoCache { label } => Some(format!(
+                "check its URL; `nix-fetchhost cache init {label}` makes it one"
+            )),
             Self::Record { .. } => None,
             Self::ForeignStore { .. } => Some("name another cache".to_owned()),
             Self::Contended { .. } => Some("try again when they are done".to_owned()),
@@ -156,7 +174,10 @@ impl CacheError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::SecretKeyFile { .. } | Self::SecretKey { .. } | Self::ForeignStore { .. } => true,
+            Self::SecretKeyFile { .. }
+            | Self::SecretKey { .. }
+            | Self::ForeignStore { .. }
+            | Self::NoRoots { .. } => true,
             Self::Bucket { source, .. } => source.is_configuration(),
             _ => false,
         }

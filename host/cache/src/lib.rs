@@ -18,6 +18,9 @@
 //! | `measure.rs` | what a NAR really is, compared with its record |
 //! | `prove.rs` | which records may be signed |
 //! | `sign.rs` | signing them where they are |
+//! | `inventory.rs` | what lies in a cache, by one listing |
+//! | `gc.rs` | what of it nobody needs |
+//! | `verify.rs` | what of it is damaged, and how that is repaired |
 //!
 //! All of it blocks; requests of a bucket run on the runtime of the process meanwhile, which therefore must
 //! not be waited for on its own thread.
@@ -31,12 +34,15 @@ mod decompress;
 mod error;
 mod folder;
 mod folders;
+mod gc;
+mod inventory;
 mod measure;
 mod objects;
 mod prove;
 mod sign;
 mod temporary;
 mod url;
+mod verify;
 mod write;
 
 pub use bucket::{Bucket, BucketError, Refusal, uploads_ended};
@@ -46,10 +52,16 @@ pub use decompress::{Archive, decompressed};
 pub use error::{CacheError, failed};
 pub use folder::Folder;
 pub use folders::NewFolders;
+pub use gc::{Collected, Keep, Plan, collect, plan};
+pub use inventory::{HashPart, Inventory, Seen};
 pub use measure::{Measured, Mismeasured};
-pub use objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
+pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
 pub use sign::{SignedRecord, Signing};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};
+pub use verify::{
+    Checked, Checks, Fault, InfoFault, NarSource, Repair, Repaired, Repairs, Unchecked, Unread,
+    Verified, Work, repair, verify,
+};
 pub use write::write_all_slices;

@@ -62,6 +62,11 @@ impl Key {
         Self("nix-cache-info".to_owned())
     }
 
+    /// A name that is put together from parts that are plain.
+    pub(crate) fn of_parts(stem: &str, extension: &str) -> Self {
+        Self(format!("{stem}{extension}"))
+    }
+
     /// The record of a path.
     #[must_use]
     pub fn record(path: &StorePath) -> Self {
@@ -158,6 +163,17 @@ pub struct Listed {
     pub modified: SystemTime,
 }
 
+/// An upload in parts that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    /// What it was to be.
+    pub key: String,
+    /// The server's name for it.
+    pub id: String,
+    /// When it was begun.
+    pub begun: SystemTime,
+}
+
 /// A place for a cache. Its methods block.
 ///
 /// What is written appears whole under its name or not at all.
@@ -232,6 +248,23 @@ pub trait Objects: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the place cannot be written to.
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError>;
+
+    /// What publishers began in parts and neither ended nor gave up, which costs and which nobody sees; nothing
+    /// where there is no such thing.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    fn unfinished_uploads(&self) -> Result<Vec<UnfinishedUpload>, CacheError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes away what has arrived of an upload, if it is there.
+    ///
+    /// # Errors
+    /// When the place does not let it.
+    fn give_up(&self, _: &UnfinishedUpload) -> Result<(), CacheError> {
+        Ok(())
+    }
 
     /// Whether the place honours conditions of writing: to create only, and to change only a certain state;
     /// none where that is no question.

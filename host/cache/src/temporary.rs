@@ -25,3 +25,19 @@ pub fn without_name(error: io::Error) -> io::Error {
         None => error,
     }
 }
+
+/// Whether a name in a cache is that of something that a publisher has not finished: ours, or Nix's, which
+/// writes to `NAME.tmp.PID.N`.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.starts_with(PREFIX) && last.ends_with(SUFFIX) {
+        return true;
+    }
+    let Some((_, numbers)) = last.split_once(".tmp.") else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers
+        .split_once('.')
+        .is_some_and(|(process, count)| is_number(process) && is_number(count))
+}

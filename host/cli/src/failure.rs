@@ -9,6 +9,11 @@ use crate::realise::report::RealiseReport;
 use crate::report::ResultReport;
 use crate::signals::Stop;
 
+/// The word for a cache that has damage.
+const DAMAGED: &str = "damaged";
+/// The word for a cache of which something cannot be read.
+const UNREAD: &str = "unread";
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -45,10 +50,33 @@ impl Failure {
         }
     }
 
+    /// Parts of a cache cannot be read, which the result on stdout lists.
+    pub(crate) fn unread(message: String) -> Self {
+        Self {
+            status: ExitStatus::Sink,
+            kind: UNREAD,
+            ..Self::usage(message)
+        }
+    }
+
     /// With what to do next.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// A cache has damage, which the result on stdout lists.
+    pub(crate) fn damaged(message: String) -> Self {
+        Self {
+            status: ExitStatus::FetchFailed,
+            kind: DAMAGED,
+            ..Self::usage(message)
+        }
+    }
+
+    /// Whether stdout has the whole of it already, as the result of the command.
+    pub(crate) fn is_in_result(&self) -> bool {
+        self.kind == DAMAGED || self.kind == UNREAD
     }
 
     /// Stopped by a signal before anything was emitted.

@@ -248,6 +248,8 @@ fn printer(cli: &Cli) -> Printer {
         Command::Realise(args) => args.json,
         Command::Cache(CacheCommand::Info { json, .. }) => *json,
         Command::Cache(CacheCommand::Sign(args)) => args.json,
+        Command::Cache(CacheCommand::Verify(args)) => args.json,
+        Command::Cache(CacheCommand::Gc(args)) => args.json,
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }

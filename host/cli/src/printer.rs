@@ -132,7 +132,7 @@ impl Printer {
                 stderr(format_args!("\n{ticket}"));
             }
         }
-        if self.json {
+        if self.json && !failure.is_in_result() {
             // The failure itself is what the user must learn, not that it could not be printed twice.
             let _ = self.json(&ErrorReport::new(failure));
         }

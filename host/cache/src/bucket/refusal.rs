@@ -216,6 +216,18 @@ impl BucketError {
         matches!(self, Self::Transport(error) if error.category() == Category::Credential)
     }
 
+    /// Whether the server does not know what it was asked for.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                why: Refusal::Other(405 | 501, _),
+                ..
+            }
+        )
+    }
+
     /// Whether whoever asked may not do it.
     #[must_use]
     pub fn is_denied(&self) -> bool {

@@ -64,6 +64,42 @@ impl Sender {
         })
     }
 
+    /// The URL of the bucket itself.
+    pub(super) fn root(&self) -> Url {
+        self.0.url.url.clone()
+    }
+
+    /// The text that answers a request without a body; empty when there is nothing of that name.
+    pub(super) async fn text(&self, method: Method, url: &Url) -> Result<String, Arc<BucketError>> {
+        let mut response = self.send(method, url, Vec::new(), None).await?;
+        if !matches!(response.status(), 200..=299) {
+            let is_absent = response.status() == 404 && method == Method::Delete;
+            let refused = self.refused(response).await;
+            return match refused {
+                BucketError::Refused {
+                    why: Refusal::NoBucket,
+                    ..
+                } => Err(Arc::new(refused)),
+                _ if is_absent => Ok(String::new()),
+                _ => Err(Arc::new(refused)),
+            };
+        }
+        let mut body = BytesMut::new();
+        while let Some(bytes) = response
+            .chunk()
+            .await
+            .map_err(|error| Arc::new(error.into()))?
+        {
+            if body.len() + bytes.len() > MAX_ANSWER {
+                return Err(Arc::new(BucketError::Broken {
+                    detail: "the answer is longer than 16 MiB".to_owned(),
+                }));
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Asks for an object, or about it; none when it is not there.
     pub(super) async fn ask(
         &self,

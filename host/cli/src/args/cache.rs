@@ -1,10 +1,14 @@
 //! What can be typed after `cache`.
 
+mod gc;
 mod sign;
+mod verify;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use gc::{GC_HELP, GcArgs};
 pub(crate) use sign::{SIGN_HELP, SignArgs};
+pub(crate) use verify::{VERIFY_HELP, VerifyArgs};
 
 /// What follows every one of these commands' help.
 const URL_HELP: &str = "\
@@ -32,6 +36,12 @@ pub(crate) enum CacheCommand {
     /// Add our signature to what is in a cache already and is proved to be what it says
     #[command(after_help = SIGN_HELP)]
     Sign(SignArgs),
+    /// Read again all that is in a cache, and say what of it is damaged
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Take away from a cache what nobody needs
+    #[command(after_help = GC_HELP)]
+    Gc(GcArgs),
 }
 
 /// The cache that a command is about.

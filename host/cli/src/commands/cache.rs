@@ -1,8 +1,12 @@
 //! `nix-fetchhost cache`: binary caches, on disk and in buckets.
 
+mod bar;
+pub(crate) mod gc;
 pub(crate) mod info;
 pub(crate) mod init;
+mod paths;
 pub(crate) mod sign;
+pub(crate) mod verify;
 
 use crate::args::cache::CacheCommand;
 use crate::context::Context;
@@ -14,5 +18,7 @@ pub(crate) async fn cache(context: &Context, command: &CacheCommand) -> Result<(
         CacheCommand::Init { cache } => init::init(context, cache).await,
         CacheCommand::Info { cache, json } => info::info(context, cache, *json).await,
         CacheCommand::Sign(args) => sign::sign(context, args).await,
+        CacheCommand::Gc(args) => gc::gc(context, args).await,
+        CacheCommand::Verify(args) => verify::verify(context, args).await,
     }
 }

@@ -1,3 +1,5 @@
-//! `cache`: binary caches that teams share.
+//! `nix-fetchhost cache`, with caches that real Nix made and reads.
 
+mod gc;
 mod sign;
+mod verify;

@@ -1,0 +1,7 @@
+//! What is done to whole caches.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+mod gc;
+mod verify;

@@ -1,0 +1,44 @@
+//! What can be typed after `cache gc`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CacheArgs;
+
+/// What follows the command's help.
+pub(crate) const GC_HELP: &str = "\
+URL is file:///DIR or s3://BUCKET, as for the other commands of `cache`.
+Without --delete nothing is changed. Without --keep-days and roots only what belongs to no entry goes: NARs and
+listings without a record, and what publishers left unfinished.";
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Entries go that are older than so many days and that nothing younger refers to
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_days: Option<u32>,
+    /// Entries go that this store path does not need; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) root: Vec<String>,
+    /// The same for the store paths in a file, one in a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots_from: Option<PathBuf>,
+    /// What is younger than so many hours never goes: somebody may be publishing it
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub(crate) orphan_hours: u32,
+    /// Go on although there are records that cannot be parsed
+    #[arg(long)]
+    pub(crate) ignore_damaged: bool,
+    /// Do it
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// How many records are read at once
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,46 @@
+//! What can be typed after `cache verify`.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
+use super::CacheArgs;
+
+/// What follows the command's help.
+pub(crate) const VERIFY_HELP: &str = "\
+URL is file:///DIR or s3://BUCKET, as for the other commands of `cache`.
+Ends with 0 when nothing is damaged, with 1 when something is, and with 6 when something cannot be read. With
+--repair, what is damaged is got anew from the Nix store of this machine or from a cache named by --from where that
+has the same content, and else its record is taken away.";
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Only these store paths
+    pub(crate) paths: Vec<String>,
+    /// A public key (NAME:BASE64) whose signatures have to hold; may be repeated
+    #[arg(long, value_name = "KEY")]
+    pub(crate) trusted_key: Vec<String>,
+    /// What neither a trusted key nor its content address vouches for is damage
+    #[arg(long)]
+    pub(crate) require_signature: bool,
+    /// Look only at what is there and how long it is, and read no NAR
+    #[arg(long)]
+    pub(crate) fast: bool,
+    /// Get what is damaged anew, or take its record away
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// A cache that may have what is damaged here; may be repeated
+    #[arg(long, value_name = "URL", requires = "repair")]
+    pub(crate) from: Vec<String>,
+    /// Do not look for it in the Nix store of this machine
+    #[arg(long, requires = "repair")]
+    pub(crate) no_store: bool,
+    /// How many records are checked at once; each may take some 128 MiB of memory
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
