@@ -54,14 +54,14 @@ pub use folder::Folder;
 pub use folders::NewFolders;
 pub use gc::{Collected, Keep, Plan, collect, plan};
 pub use inventory::{HashPart, Inventory, Seen};
-pub use measure::{Measured, Mismeasured};
+pub use measure::Mismeasured;
 pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
 pub use sign::{SignedRecord, Signing};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};
 pub use verify::{
-    Checked, Checks, Fault, InfoFault, NarSource, Repair, Repaired, Repairs, Unchecked, Unread,
-    Verified, Work, repair, verify,
+    Checked, Checks, Fault, InfoFault, Measured, NarSource, Repair, Repaired, Repairs, Unchecked,
+    Unread, Verified, Work, repair, verify,
 };
 pub use write::write_all_slices;

@@ -130,7 +130,7 @@ pub enum Doubt {
 impl Doubt {
     /// Whether the record was seen to be false, and is not only unproved.
     #[must_use]
-    pub const fn is_false(&self) -> bool {
+    pub fn is_false(&self) -> bool {
         match self {
             Self::Misnamed { .. } | Self::False(_) => true,
             Self::Nar(wrong) => wrong.is_false(),

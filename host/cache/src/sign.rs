@@ -13,9 +13,10 @@ use fetchhost_formats::{
 
 use crate::cache::{Cache, Recorded, lacks};
 use crate::error::CacheError;
-use crate::measure::{Measured, Mismeasured};
+use crate::measure::Mismeasured;
 use crate::objects::Key;
 use crate::prove::{Doubt, Ground, Judged, Said, judge, record_named};
+use crate::verify::{Fault, Measured};
 
 /// How often a record that others change meanwhile is tried again, and how much longer each pause is.
 const ATTEMPTS: u32 = 30;
@@ -211,10 +212,10 @@ impl<'a> Signing<'a> {
         }
         Ok(match (self.measure(record)?, judged) {
             (Ok(measured), judged) => {
-                let read = Some(measured.nar_size);
+                let read = Some(record.nar_size);
                 match judged {
                     Judged::Proved(ground) => Ok((ground, read)),
-                    Judged::ToBeRead if measured.agrees(record) == Some(true) => {
+                    Judged::ToBeRead if measured.agrees == Some(true) => {
                         Ok((Ground::Content, read))
                     }
                     Judged::ToBeRead if self.unverified => Ok((Ground::Unverified, read)),
@@ -230,14 +231,20 @@ impl<'a> Signing<'a> {
     }
 
     fn measure(&self, record: &NarInfo) -> Result<Result<Measured, Mismeasured>, CacheError> {
-        use Mismeasured::{Elsewhere, Missing, Packed};
         let _turn = self.turns.wait();
         let measured = match self.cache.measure(record) {
             // A file that cannot be read; the others can.
             Err(CacheError::Io { source, .. }) => Err(Mismeasured::Unreadable(source)),
             measured => measured?,
         };
-        if !matches!(measured, Err(Elsewhere | Missing | Packed(_))) {
+        let is_read = match &measured {
+            Err(Mismeasured::Packed(_)) => false,
+            Err(Mismeasured::Fault(fault)) => {
+                !matches!(**fault, Fault::Elsewhere { .. } | Fault::Missing { .. })
+            }
+            _ => true,
+        };
+        if is_read {
             self.nars_read.fetch_add(1, Ordering::Relaxed);
         }
         Ok(measured)

@@ -37,6 +37,8 @@ use crate::objects::Key;
 pub(crate) use check::read as parse;
 pub use check::{Checked, Checks, Unchecked, Unread};
 pub use fault::Fault;
+pub use measure::Measured;
+pub(crate) use measure::measure;
 pub use repair::{NarSource, Repair, Repaired, Repairs, repair};
 
 /// How work is done.

@@ -19,28 +19,34 @@ use crate::decompress::decompressed;
 /// How much is read at once of what is only hashed, in bytes.
 const CHUNK: usize = 128 * 1024;
 
-/// What was found.
+/// What was found in a NAR.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) faults: Vec<Fault>,
+pub struct Measured {
+    /// What is wrong with it: of the file first, then of the NAR.
+    pub faults: Vec<Fault>,
     /// Whether this program cannot undo the compression, so that only the file was checked.
-    pub(super) is_packed: bool,
+    pub is_packed: bool,
+    /// Whether the content is what the content address says, where this program can tell.
+    pub agrees: Option<bool>,
     /// Bytes of the file that were read.
-    pub(super) read: u64,
+    pub read: u64,
 }
 
 /// Reads the NAR of `record` from `file`.
 ///
 /// # Errors
 /// When `file` cannot be read: which proves nothing.
-pub(super) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Result<Measured> {
+pub(crate) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Result<Measured> {
     let source = Source::new(file, record);
-    let mut faults = Vec::new();
+    let (mut faults, mut agrees) = (Vec::new(), None);
     // Without memory for the decompressor nothing is known.
     let nar = decompressed(source.clone(), record.compression, record.nar_size)?;
     let is_packed = nar.is_none();
     if let Some(nar) = nar {
-        faults.extend(unpack(record, nar, &source)?);
+        match unpack(record, nar, &source)? {
+            Ok(told) => agrees = told,
+            Err(fault) => faults.push(fault),
+        }
     }
     let (read, hash) = source.rest()?;
     let mut of_file = Vec::new();
@@ -58,16 +64,17 @@ pub(super) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Resul
     Ok(Measured {
         faults: of_file,
         is_packed,
+        agrees,
         read,
     })
 }
 
-/// Reads the NAR itself.
+/// Reads the NAR itself. When nothing is wrong with it: whether the content is what the address says.
 fn unpack(
     record: &NarInfo,
     nar: Box<dyn BufRead + Send>,
     source: &Source,
-) -> io::Result<Vec<Fault>> {
+) -> io::Result<Result<Option<bool>, Fault>> {
     let said = record.said_of_content();
     let mut hashers = vec![Hasher::new(HashAlgorithm::Sha256)];
     if let Some(said) = &said
@@ -106,36 +113,36 @@ fn unpack(
     nar.drain();
     source.failure()?;
     if let Some(detail) = nar.failure {
-        return Ok(vec![Fault::Undecodable {
+        return Ok(Err(Fault::Undecodable {
             compression: record.compression,
             detail,
-        }]);
+        }));
     }
     if nar.size != record.nar_size {
-        return Ok(vec![Fault::NarSize {
+        return Ok(Err(Fault::NarSize {
             said: record.nar_size,
             found: nar.size,
-        }]);
+        }));
     }
     let hashes: Vec<Hash> = nar.hashers.into_iter().map(Hasher::finish).collect();
     let found = &hashes[0];
     if *found != record.nar_hash {
-        return Ok(vec![Fault::NarHash {
+        return Ok(Err(Fault::NarHash {
             said: record.nar_hash.clone(),
             found: found.clone(),
-        }]);
+        }));
     }
     match decoded {
         Ok(()) => {}
-        Err(DecodeError::Malformed(detail)) => return Ok(vec![Fault::Malformed { detail }]),
+        Err(DecodeError::Malformed(detail)) => return Ok(Err(Fault::Malformed { detail })),
         Err(DecodeError::Io(error)) => return Err(error),
         Err(DecodeError::Visitor(never)) => match never {},
     }
     let file = content.filter(|_| is_file).map(|hasher| [hasher.finish()]);
     let agrees = record.agrees(&hashes, file.as_ref().map(<[Hash; 1]>::as_slice));
     Ok(match agrees {
-        Some(false) => vec![Fault::Content],
-        Some(true) | None => Vec::new(),
+        Some(false) => Err(Fault::Content),
+        told => Ok(told),
     })
 }
 

@@ -119,7 +119,7 @@ fn what_was_changed_between_proof_and_signature_is_judged_anew() {
     let cache = meddled(&folder, Box::new(Once(forged.clone())));
     let doubted = doubt(sign(&cache, &good, &keys));
     assert!(
-        matches!(doubted, Doubt::Nar(Mismeasured::Content)),
+        matches!(&doubted, Doubt::Nar(Mismeasured::Fault(fault)) if matches!(**fault, Fault::Content)),
         "{doubted}"
     );
     assert_eq!(folder.read(&good), forged);
