@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use fetchhost_artifact::Verified;
 use fetchhost_cache::{
-    Archive, Cache, CacheError, CachePlace, Compressor, Key, Published, Recorded, decompressed,
-    lacks,
+    Archive, Cache, CacheError, CachePlace, Compressor, Judged, Key, Published, Recorded,
+    decompressed, lacks,
 };
 use fetchhost_formats::nar::Piece;
 use fetchhost_formats::{FixedOutput, HashAlgorithm, NarInfo, OutputMode, SigningKey};
@@ -83,7 +83,7 @@ pub(crate) fn begin(cache: &Cache) -> Result<Box<dyn Staged>, SinkError> {
     Ok(Box::new(Staging {
         cache: cache.clone(),
         keys,
-        compressor: cache.begin()?,
+        compressor: cache.begin(None)?,
         written: 0,
     }))
 }
@@ -131,7 +131,13 @@ impl Staged for Staging {
             ca: Some(output.content_address().into()),
         };
         keys.iter().for_each(|key| record.sign(key));
-        let published = cache.publish(&record, &keys, &|found| is_valid(&cache, output, found))?;
+        let published = cache.publish(&record, &keys, &|found| {
+            Ok(if is_valid(&cache, output, found)? {
+                Judged::Same
+            } else {
+                Judged::Broken
+            })
+        })?;
         let url = match published {
             Published::New => url,
             Published::Kept(record) => record.url,
