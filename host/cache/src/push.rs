@@ -28,7 +28,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::num::NonZeroUsize;
 
-use fetchhost_formats::{Hash, NarInfo, RecordedAddress, Signature, SigningKey, StorePath};
+use fetchhost_formats::{
+    Compression, Hash, NarInfo, NarUrl, Proof, RecordedAddress, Signature, SigningKey, StorePath,
+    Unproved,
+};
 use thiserror::Error;
 
 use crate::cache::{Cache, Judged, Recorded};
@@ -265,12 +268,27 @@ impl Push<'_> {
 }
 
 impl Offered {
+    /// What the content address proves of the path.
+    ///
+    /// # Errors
+    /// When it proves nothing.
+    pub fn proof(&self) -> Result<Proof, Unproved> {
+        // It does not look at the file.
+        let nothing = archive::Stored {
+            url: NarUrl::for_file(&self.nar_hash, Compression::None),
+            file_hash: self.nar_hash.clone(),
+            file_size: self.nar_size,
+            listing: None,
+        };
+        self.record(nothing, Compression::None).proof()
+    }
+
     /// Its record without what the cache adds; `stored` is that.
-    fn record(&self, stored: archive::Stored, cache: &Cache) -> NarInfo {
+    fn record(&self, stored: archive::Stored, compression: Compression) -> NarInfo {
         NarInfo {
             store_path: self.path.clone(),
             url: stored.url,
-            compression: cache.writing().compression,
+            compression,
             file_hash: Some(stored.file_hash),
             file_size: Some(stored.file_size),
             nar_hash: self.nar_hash.clone(),

@@ -3,6 +3,7 @@
 use fetchhost_engine::ModuleError;
 use fetchhost_policy::{ConfigError, PolicyError};
 
+use crate::commands::cache::push::PushReport;
 use crate::exit::ExitStatus;
 use crate::realise::report::RealiseReport;
 use crate::report::ResultReport;
@@ -23,6 +24,8 @@ pub(crate) struct Failure {
     pub(crate) report: Option<Box<ResultReport>>,
     /// What was done all the same, when some of many outputs failed.
     pub(crate) realised: Option<Box<RealiseReport>>,
+    /// What was done all the same, when some of many paths were not pushed.
+    pub(crate) pushed: Option<Box<PushReport>>,
     /// The record of the run, where one was kept.
     pub(crate) ticket: Option<String>,
 }
@@ -37,6 +40,7 @@ impl Failure {
             hint: None,
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }
@@ -56,6 +60,7 @@ impl Failure {
             hint: None,
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }
@@ -118,6 +123,7 @@ impl From<fetchhost_pipeline::Error> for Failure {
             hint: error.hint(),
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }
@@ -132,6 +138,7 @@ impl From<ConfigError> for Failure {
             hint: error.hint(),
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }
@@ -146,6 +153,7 @@ impl From<PolicyError> for Failure {
             hint: error.hint(),
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }
@@ -164,6 +172,7 @@ impl From<ModuleError> for Failure {
             hint: error.hint(),
             report: None,
             realised: None,
+            pushed: None,
             ticket: None,
         }
     }

@@ -402,6 +402,7 @@ fn timed_out(limit: Duration) -> Failure {
         hint: Some("give it more time with `--timeout`".to_owned()),
         report: None,
         realised: None,
+        pushed: None,
         ticket: None,
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use fetchhost_pipeline::{Outcome, SinkStatus};
 use fetchhost_transport::Contact;
 
+use crate::commands::cache::push::PushReport;
 use crate::failure::Failure;
 use crate::realise::report::RealiseReport;
 
@@ -270,6 +271,8 @@ pub(crate) struct ErrorReport {
     result: Option<ResultReport>,
     /// What was done all the same: given when some of the outputs of `realise` failed.
     realised: Option<RealiseReport>,
+    /// What was done all the same: given when some of the paths of `cache push` were not pushed.
+    pushed: Option<PushReport>,
 }
 
 /// What went wrong.
@@ -296,6 +299,7 @@ impl ErrorReport {
             schema_version: SCHEMA_VERSION,
             result: failure.report.as_deref().cloned(),
             realised: failure.realised.as_deref().cloned(),
+            pushed: failure.pushed.as_deref().cloned(),
             error: ErrorDetail::new(failure),
         }
     }

@@ -121,7 +121,7 @@ impl Batch<'_> {
             cache.objects().put(&key, Kind::Json, &text)?;
         }
         let file_size = stored.file_size;
-        let mut record = offered.record(stored, cache);
+        let mut record = offered.record(stored, cache.writing().compression);
         for key in lacks(&record, push.keys) {
             record.sign(key);
         }

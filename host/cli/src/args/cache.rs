@@ -1,6 +1,10 @@
 //! What can be typed after `cache`.
 
+mod push;
+
 use clap::{Args, Subcommand};
+
+pub(crate) use push::PushArgs;
 
 /// What follows every one of these commands' help.
 const URL_HELP: &str = "\
@@ -25,6 +29,9 @@ pub(crate) enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Copy store paths, with all that they refer to, from the Nix store into a cache
+    #[command(after_help = URL_HELP)]
+    Push(Box<PushArgs>),
 }
 
 /// The cache that a command is about.

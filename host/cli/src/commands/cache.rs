@@ -2,6 +2,7 @@
 
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod push;
 
 use crate::args::cache::CacheCommand;
 use crate::context::Context;
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 pub(crate) async fn cache(context: &Context, command: &CacheCommand) -> Result<(), Failure> {
     match command {
         CacheCommand::Init { cache } => init::init(context, cache).await,
+        CacheCommand::Push(args) => push::push(context, args).await,
         CacheCommand::Info { cache, json } => info::info(context, cache, *json).await,
     }
 }
