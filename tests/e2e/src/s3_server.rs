@@ -1,7 +1,7 @@
 //! An S3 server that was not written here: s3s-fs, on loopback, which checks every signature.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -104,6 +104,20 @@ impl S3Server {
         let place = self.folder.path().join(bucket).join(key);
         std::fs::create_dir_all(place.parent().unwrap_or(Path::new("/"))).unwrap();
         std::fs::write(place, content).unwrap();
+    }
+
+    /// The folder of a bucket.
+    #[must_use]
+    pub fn bucket(&self, bucket: &str) -> PathBuf {
+        self.folder.path().join(bucket)
+    }
+
+    /// Makes an empty bucket.
+    ///
+    /// # Panics
+    /// When the file system does not let it.
+    pub fn make_bucket(&self, bucket: &str) {
+        std::fs::create_dir_all(self.bucket(bucket)).unwrap();
     }
 
     /// Method, target and headers of each request so far.

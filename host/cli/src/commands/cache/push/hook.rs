@@ -11,10 +11,11 @@ use super::queue::Queue;
 use crate::args::cache::PushArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::realise::closure;
 
 /// Where Nix names what it built.
 const OUT_PATHS: &str = "OUT_PATHS";
-/// What else it tells the hook, and is not for the process in the background.
+/// Where it names what that was built from.
 const DRV_PATH: &str = "DRV_PATH";
 
 /// How long Nix may take to keep the garbage collector from a build's outputs.
@@ -33,23 +34,11 @@ pub(super) async fn hook(context: &Context, args: &PushArgs) {
 }
 
 async fn queue(context: &Context, args: &PushArgs) -> Result<(), Failure> {
-    let named = std::env::var(OUT_PATHS).map_err(|_| {
-        Failure::usage(format!("`{OUT_PATHS}` is not set"))
-            .with_hint("this is for Nix's setting `post-build-hook`")
-    })?;
-    let named = named.split_ascii_whitespace().map(|text| {
-        text.parse::<StorePath>().map_err(|_| {
-            Failure::usage(format!(
-                "`{}` in `{OUT_PATHS}` is no store path",
-                printable(text)
-            ))
-        })
-    });
-    let paths: Vec<_> = named.collect::<Result<_, _>>()?;
+    let pusher = Pusher::new(context, args)?;
+    let paths = built(&pusher)?;
     if paths.is_empty() {
         return Ok(());
     }
-    let pusher = Pusher::new(context, args)?;
     let queue = Queue::open(context, args)?;
     // First the entry: roots without one are taken away.
     let entry = queue.add(&paths)?;
@@ -72,6 +61,36 @@ async fn queue(context: &Context, args: &PushArgs) -> Result<(), Failure> {
         queue.remove_roots()?;
     }
     start(args, &queue)
+}
+
+/// What was built. Nix 2.8.0, and others where they build again, leave its list empty, and name only the
+/// derivation: <https://github.com/NixOS/nix/issues/6446>.
+fn built(pusher: &Pusher) -> Result<Vec<StorePath>, Failure> {
+    let named = std::env::var(OUT_PATHS).map_err(|_| {
+        Failure::usage(format!("`{OUT_PATHS}` is not set"))
+            .with_hint("this is for Nix's setting `post-build-hook`")
+    })?;
+    let paths: Vec<_> = named
+        .split_ascii_whitespace()
+        .map(|text| parsed(OUT_PATHS, text))
+        .collect::<Result<_, _>>()?;
+    match std::env::var(DRV_PATH) {
+        Ok(text) if paths.is_empty() && !text.is_empty() => {
+            let path = parsed(DRV_PATH, &text)?;
+            let place = pusher.store.place().map_err(super::of_store)?;
+            let derivation = closure::read(&place.physical(&path), &path)
+                .map_err(|reason| Failure::usage(format!("`{path}`: {reason}")))?;
+            Ok(derivation.outputs().collect())
+        }
+        _ => Ok(paths),
+    }
+}
+
+fn parsed(variable: &str, text: &str) -> Result<StorePath, Failure> {
+    text.parse().map_err(|_| {
+        let text = printable(text);
+        Failure::usage(format!("`{text}` in `{variable}` is no store path"))
+    })
 }
 
 /// Keeps the garbage collector from paths until they are pushed.
