@@ -23,6 +23,8 @@
 mod archive;
 mod batch;
 mod parallel;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -256,10 +258,7 @@ impl Push<'_> {
         if !self.cache.has_nar(record)? {
             return Ok(Judged::Broken);
         }
-        let is_same = record.nar_hash == offered.nar_hash
-            && record.nar_size == offered.nar_size
-            && record.references == offered.references;
-        Ok(if is_same {
+        Ok(if offered.is_same(record) {
             Judged::Same
         } else {
             Judged::Another
@@ -281,6 +280,13 @@ impl Offered {
             listing: None,
         };
         self.record(nothing, Compression::None).proof()
+    }
+
+    /// Whether a record is of the same contents, with the same references: all that is signed.
+    fn is_same(&self, record: &NarInfo) -> bool {
+        record.nar_hash == self.nar_hash
+            && record.nar_size == self.nar_size
+            && record.references == self.references
     }
 
     /// Its record without what the cache adds; `stored` is that.

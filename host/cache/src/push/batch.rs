@@ -210,10 +210,10 @@ impl Batch<'_> {
             Published::Kept(kept) => kept,
         };
         Ok(match outcome {
-            _ if kept.nar_hash != offered.nar_hash => Outcome::Differs,
-            Outcome::Signed => Outcome::Signed,
-            // Somebody else was faster.
-            _ => Outcome::Present,
+            _ if !offered.is_same(&kept) => Outcome::Differs,
+            // A record whose NAR was missing has it again.
+            Outcome::Pushed { .. } if kept.url != record.url => Outcome::Present,
+            outcome => outcome,
         })
     }
 }

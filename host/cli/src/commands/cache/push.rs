@@ -13,7 +13,7 @@ mod plan;
 mod queue;
 mod report;
 
-use std::io::{BufRead as _, Read as _};
+use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -67,15 +67,18 @@ pub(crate) async fn push(context: &Context, args: &PushArgs) -> Result<(), Failu
 fn typed(args: &PushArgs) -> Result<Vec<PathBuf>, Failure> {
     let mut typed = args.paths.clone();
     if args.stdin {
-        let lines = std::io::stdin().lock().take(MAX_STDIN).lines();
-        for line in lines {
-            let line =
-                line.map_err(|error| Failure::usage(format!("stdin cannot be read: {error}")))?;
-            let line = line.trim();
-            if !line.is_empty() {
-                typed.push(line.into());
-            }
+        let mut text = String::new();
+        let stdin = std::io::stdin().lock();
+        let read = stdin.take(MAX_STDIN + 1).read_to_string(&mut text);
+        read.map_err(|error| Failure::usage(format!("stdin cannot be read: {error}")))?;
+        if text.len() as u64 > MAX_STDIN {
+            return Err(Failure::usage(format!(
+                "more than {} MiB of paths are on stdin",
+                MAX_STDIN >> 20
+            )));
         }
+        let lines = text.lines().map(str::trim);
+        typed.extend(lines.filter(|line| !line.is_empty()).map(PathBuf::from));
     } else if typed.is_empty() {
         return Err(
             Failure::usage("nothing is named: neither a PATH nor `--stdin`").with_hint(

@@ -106,6 +106,12 @@ fn what_is_not_what_the_store_knows_is_not_published_nor_what_refers_to_it() {
             ];
             told(&failed, parts);
             assert_eq!(failed.stdout.lines().count(), 2);
+            let json = sandbox.run(line.flag("--json")).exits(4).json();
+            assert_eq!(json["error"]["kind"], "hash-mismatch");
+            let statuses = json["pushed"]["paths"].as_array().unwrap().iter();
+            let mut statuses: Vec<_> = statuses.map(|one| &one["status"]).collect();
+            statuses.sort_by_key(ToString::to_string);
+            assert_eq!(statuses, ["failed", "left-out", "present", "present"]);
             assert_eq!(whole_records(&sandbox.path("cache")).len(), 2);
             let archives = fs::read_dir(sandbox.path("cache/nar")).unwrap().count();
             // That of the top is an orphan until it is pushed again.

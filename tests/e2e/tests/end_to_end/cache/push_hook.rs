@@ -180,6 +180,14 @@ fn the_hook_ends_well_whatever_is_wrong() {
         .run(line(&url))
         .exits(0)
         .says(["is not pushed", "`--queue DIR`"]);
+    fs::remove_file(sandbox.path("queue")).unwrap();
+    fs::create_dir(sandbox.path("queue")).unwrap();
+    let shared = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(sandbox.path("queue"), shared).unwrap();
+    sandbox
+        .run(line(&url))
+        .exits(0)
+        .says(["others than this user can write"]);
     let sandbox = sandbox.configured("this is no configuration");
     sandbox.run(line(&url)).exits(0).says(["is not pushed"]);
     let sandbox = Sandbox::new().variable("OUT_PATHS", "/etc/passwd");

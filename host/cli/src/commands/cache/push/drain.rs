@@ -99,17 +99,18 @@ impl Drain<'_> {
         let wanted: BTreeSet<_> = entries.iter().flat_map(|entry| &entry.paths).collect();
         let wanted: Vec<StorePath> = wanted.into_iter().cloned().collect();
         let held = reader.hold(&wanted).map_err(super::of_store)?;
-        let mut valid = Vec::new();
+        let mut valid = BTreeSet::new();
         for (path, held) in wanted.into_iter().zip(held) {
             if held.is_some() {
-                valid.push(path);
+                valid.insert(path);
             } else {
                 printer.warning(&format!("`{path}` is gone, and not pushed"));
             }
         }
+        let named: Vec<_> = valid.iter().cloned().collect();
         let report = self
             .pusher
-            .push(self.cache, &reader, &valid, self.stopping)?;
+            .push(self.cache, &reader, &named, self.stopping)?;
         let settled = report.settled();
         let is_left =
             |path: &StorePath| valid.contains(path) && !settled.contains(&*path.to_string());

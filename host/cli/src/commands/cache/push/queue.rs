@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +38,8 @@ const EXTENSION: &str = "paths";
 const MAX_LOG: u64 = 1 << 20;
 /// The longest list of a build's outputs, in bytes.
 const MAX_ENTRY: u64 = 1 << 20;
+/// The bits of a folder's mode that let others write to it.
+const OTHERS_WRITE: u32 = 0o022;
 /// Letters of the name of a cache's own folder.
 const NAME_LENGTH: usize = 16;
 
@@ -77,8 +79,23 @@ impl Queue {
         let roots = queue.folder.join(ROOTS);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&roots);
         made.map_err(queue.failed("make", &roots))?;
+        queue.is_ours()?;
         queue.is_for(&label)?;
         Ok(queue)
+    }
+
+    /// Whoever else could write to it could have this user write elsewhere, and push what he did not build.
+    fn is_ours(&self) -> Result<(), Failure> {
+        let found = fs::metadata(&self.folder).map_err(self.failed("look at", &self.folder))?;
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        if is_own && found.mode() & OTHERS_WRITE == 0 {
+            return Ok(());
+        }
+        let folder = shown(&self.folder);
+        Err(Failure::usage(format!(
+            "others than this user can write to the queue {folder}"
+        ))
+        .with_hint("name a folder of this user's own with `--queue DIR`"))
     }
 
     /// A queue is for one cache: what waits in it is pushed nowhere else.
