@@ -62,7 +62,7 @@ impl Shelf {
 
     /// Ours, into a cache that does not exist yet.
     fn push(&self, setup: &Setup, compression: &str) -> Result<Cost> {
-        self.into_cache(setup, compression, |to| {
+        self.to_fresh_cache(setup, compression, |to| {
             let mut command = setup.command(&setup.host);
             command.args(["cache", "push", to]).args(&self.paths);
             command
@@ -71,7 +71,7 @@ impl Shelf {
 
     /// Nix's.
     fn copy(&self, setup: &Setup, compression: &str) -> Result<Cost> {
-        self.into_cache(setup, compression, |to| {
+        self.to_fresh_cache(setup, compression, |to| {
             let mut command = setup.command("nix");
             command.args(["--extra-experimental-features", "nix-command"]);
             command.args(["copy", "--to", to]).args(&self.paths);
@@ -79,7 +79,7 @@ impl Shelf {
         })
     }
 
-    fn into_cache(
+    fn to_fresh_cache(
         &self,
         setup: &Setup,
         compression: &str,

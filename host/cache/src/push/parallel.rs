@@ -106,14 +106,18 @@ impl Drop for Done<'_> {
     fn drop(&mut self) {
         let mut state = lock(self.state);
         state.left -= 1;
+        let before = state.ready.len();
         for next in &self.needed_by[self.task] {
             state.waiting[*next] -= 1;
             if state.waiting[*next] == 0 {
                 state.ready.push_back(*next);
             }
         }
+        let is_news = state.ready.len() > before || state.left == 0;
         drop(state);
-        self.changed.notify_all();
+        if is_news {
+            self.changed.notify_all();
+        }
     }
 }
 

@@ -75,11 +75,14 @@ impl Progress {
         }
     }
 
-    /// One came to its end, and there is nothing to tell.
-    pub(crate) fn passed(&self) {
+    /// One came to its end, which is told to those alone who asked for more.
+    pub(crate) fn passed(&self, line: &str) {
         let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(bar) = &self.bar {
             bar.set_position(ended as u64);
+        }
+        if self.printer.verbosity >= Verbosity::Verbose {
+            self.beside(|| self.printer.detail(line));
         }
     }
 

@@ -73,32 +73,28 @@ impl Course for Pushing<'_> {
         };
         let path = &offered.path;
         match outcome {
-            Outcome::Pushed { file_size } => progress.ended(&format!(
-                "{path}: {}, {} compressed",
-                HumanBytes(offered.nar_size),
-                HumanBytes(*file_size)
-            )),
-            Outcome::Signed => progress.ended(&format!("{path}: signed")),
             Outcome::Failed(error) => {
                 let hint = error.hint().map(|hint| format!(" ({hint})"));
                 progress.error(&format!("{error}{}", hint.unwrap_or_default()));
-                progress.passed();
             }
-            Outcome::LeftOut { because } => {
-                progress.error(&format!(
-                    "`{path}` is left out, because it refers to `{because}`"
-                ));
-                progress.passed();
-            }
-            Outcome::Differs => {
-                progress.warning(&format!(
-                    "the cache has another build of `{path}`, which stays as it is"
-                ));
-                progress.passed();
-            }
-            Outcome::Present | Outcome::Planned | Outcome::Unsigned => progress.passed(),
-            Outcome::NotBegun => {}
+            Outcome::LeftOut { because } => progress.error(&format!(
+                "`{path}` is left out, because it refers to `{because}`"
+            )),
+            Outcome::Differs => progress.warning(&format!(
+                "the cache has another build of `{path}`, which stays as it is"
+            )),
+            Outcome::NotBegun => return,
+            _ => {}
         }
+        progress.passed(&match outcome {
+            Outcome::Pushed { file_size } => format!(
+                "{path}: {}, {} compressed",
+                HumanBytes(offered.nar_size),
+                HumanBytes(*file_size)
+            ),
+            Outcome::Signed => format!("{path}: signed"),
+            _ => path.to_string(),
+        });
     }
 
     fn warning(&self, text: &str) {

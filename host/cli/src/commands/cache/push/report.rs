@@ -133,17 +133,15 @@ impl PushReport {
             let reason = one.reason.as_deref().unwrap_or_default();
             printer.note(&format!("`{}` is skipped: {reason}", one.store_path));
         }
-        if !json {
-            for one in &self.paths {
-                match one.status {
-                    "pushed" | "signed" => printer.result(&one.store_path)?,
-                    "planned" => printer.result(&format!("{}  would be pushed", one.store_path))?,
-                    "unsigned" => {
-                        printer.result(&format!("{}  would be signed", one.store_path))?;
-                    }
-                    _ => {}
-                }
-            }
+        let lines = self.paths.iter().filter_map(|one| match one.status {
+            "pushed" | "signed" => Some(one.store_path.clone()),
+            "planned" => Some(format!("{}  would be pushed", one.store_path)),
+            "unsigned" => Some(format!("{}  would be signed", one.store_path)),
+            _ => None,
+        });
+        let lines: Vec<_> = lines.collect();
+        if !json && !lines.is_empty() {
+            printer.result(&lines.join("\n"))?;
         }
         printer.note(&self.summary());
         let Some((status, kind, hint)) = self.failed.clone() else {
