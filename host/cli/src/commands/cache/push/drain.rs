@@ -15,7 +15,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 
 /// How often a cache that fails is tried, and after which pauses: the first, which doubles up to the longest.
-/// About eight minutes in all.
+/// About seven minutes in all.
 const ATTEMPTS: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(180);

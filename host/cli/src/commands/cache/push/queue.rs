@@ -146,7 +146,8 @@ impl Queue {
             if !found.is_file() || found.len() > MAX_ENTRY {
                 continue;
             }
-            let text = fs::read_to_string(&file).map_err(self.failed("read", &file))?;
+            let bytes = fs::read(&file).map_err(self.failed("read", &file))?;
+            let text = String::from_utf8_lossy(&bytes);
             let paths = text.lines().filter_map(|line| line.parse().ok());
             let age = found.modified().ok().and_then(|time| time.elapsed().ok());
             entries.push(Entry {
@@ -162,7 +163,7 @@ impl Queue {
     /// Takes entries away, and the roots that no other needs.
     pub(super) fn remove(&self, entries: &[Entry]) -> Result<(), Failure> {
         for entry in entries {
-            fs::remove_file(&entry.file).map_err(self.failed("remove", &entry.file))?;
+            self.remove_file(&entry.file)?;
         }
         self.remove_roots()
     }
@@ -177,14 +178,18 @@ impl Queue {
         let needed = entries.iter().flat_map(|entry| &entry.paths);
         let needed: BTreeSet<_> = needed.map(|path| self.root(path)).collect();
         for link in links.into_iter().filter(|link| !needed.contains(link)) {
-            match fs::remove_file(&link) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.failed("remove", &link)(error));
-                }
-                _ => {}
-            }
+            self.remove_file(&link)?;
         }
         Ok(())
+    }
+
+    fn remove_file(&self, file: &Path) -> Result<(), Failure> {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed("remove", file)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The link that keeps a path from the garbage collector.
