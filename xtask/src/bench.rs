@@ -4,6 +4,7 @@
 //! compared with are release builds, and what is compared runs in turn, in one run.
 
 mod gateway;
+mod push;
 mod realise;
 mod rows;
 mod setup;
@@ -22,6 +23,7 @@ const ROWS: &[(&str, Row)] = &[
     ("tree", rows::tree),
     ("realise", realise::realise),
     ("gateway", gateway::gateway),
+    ("push", push::push),
     ("instantiate", rows::instantiate),
     ("memory", rows::memory),
     ("size", rows::size),

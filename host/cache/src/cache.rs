@@ -42,12 +42,23 @@ pub struct Recorded {
     pub version: Option<Version>,
 }
 
+/// What a record is that is there already, to whoever has one of the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It says the same, and its NAR is there.
+    Same,
+    /// It says something else that Nix can use: another build of the path.
+    Another,
+    /// Nix cannot use it.
+    Broken,
+}
+
 /// What became of a record that was to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
     /// It is there.
     New,
-    /// Another one was there, whose NAR stays; it has the same signatures.
+    /// Another one was there, whose NAR stays. Where it says the same, it has the same signatures.
     Kept(Box<NarInfo>),
 }
 
@@ -192,14 +203,14 @@ impl Cache {
         Ok(lengths.peek().is_some() && lengths.all(|length| length == found))
     }
 
-    /// Begins a NAR.
+    /// Begins a NAR; of `nar_size` bytes, where that is known.
     ///
     /// # Errors
     /// When the cache cannot be written to.
-    pub fn begin(&self) -> Result<Compressor, CacheError> {
+    pub fn begin(&self, nar_size: Option<u64>) -> Result<Compressor, CacheError> {
         let suffix = format!(".nar{}", self.writing().compression.extension());
         let upload = self.objects.upload(Kind::Nar, &suffix)?;
-        Compressor::new(self.label(), self.writing(), upload)
+        Compressor::new(self.label(), self.writing(), upload, nar_size)
     }
 
     /// Gives a NAR its name, where `nar_hash` and `nar_size` are those of what was written. Returns the
@@ -238,9 +249,9 @@ impl Cache {
         }
     }
 
-    /// Writes a record unless there is one that `is_valid`: that one stays, and gets the signatures of `keys`
-    /// that it lacks. Our own NAR stays in any case: a record of another path with the same contents may name
-    /// it.
+    /// Writes a record unless there is one that stays, by what `judge` says of it: one that says the same gets
+    /// the signatures of `keys` that it lacks. Our own NAR stays in any case: a record of another path with the
+    /// same contents may name it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -248,7 +259,7 @@ impl Cache {
         &self,
         record: &NarInfo,
         keys: &[SigningKey],
-        is_valid: &dyn Fn(&Recorded) -> Result<bool, CacheError>,
+        judge: &dyn Fn(&Recorded) -> Result<Standing, CacheError>,
     ) -> Result<Published, CacheError> {
         let key = Key::record(&record.store_path);
         let text = record.to_string();
@@ -263,13 +274,17 @@ impl Cache {
                 continue;
             };
             let version = there.version.clone();
-            if let Some(found) = parsed(there, &record.store_path)
-                && is_valid(&found)?
-            {
-                if self.add_signatures(&found, keys)? {
-                    return Ok(Published::Kept(Box::new(found.record)));
+            if let Some(found) = parsed(there, &record.store_path) {
+                match judge(&found)? {
+                    Standing::Same => {
+                        if self.add_signatures(&found, keys)? {
+                            return Ok(Published::Kept(Box::new(found.record)));
+                        }
+                        continue;
+                    }
+                    Standing::Another => return Ok(Published::Kept(Box::new(found.record))),
+                    Standing::Broken => {}
                 }
-                continue;
             }
             // What is there is no record that Nix could use.
             let of_it = version.map(|version| {

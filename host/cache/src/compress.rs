@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fetchhost_formats::{Compression, Hash, HashAlgorithm, Hasher};
-use liblzma::stream::MtStreamBuilder;
+use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
 use liblzma::write::XzEncoder;
 
 use crate::error::CacheError;
@@ -17,6 +17,10 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// Level of xz when none is asked for, as in Nix.
 const XZ_LEVEL: u32 = 6;
+
+/// The dictionaries of xz's levels, and the least that there is, in KiB.
+const DICTIONARIES: [u32; 10] = [256, 1024, 2048, 4096, 4096, 8192, 8192, 16384, 32768, 65536];
+const LEAST_DICTIONARY: u32 = 4;
 
 /// The most threads for one NAR: each of xz's holds three times its dictionary.
 const MAX_THREADS: u32 = 8;
@@ -47,7 +51,8 @@ pub struct Compressed {
 }
 
 impl Compressor {
-    /// Compresses into `upload`, of the cache called `label`, as `writing` says.
+    /// Compresses into `upload`, of the cache called `label`, as `writing` says; where the length of the NAR in
+    /// bytes is known, with no more memory than that needs.
     ///
     /// # Errors
     /// When the compressor cannot be had.
@@ -55,6 +60,7 @@ impl Compressor {
         label: String,
         writing: &Writing,
         upload: Box<dyn Upload>,
+        nar_size: Option<u64>,
     ) -> Result<Self, CacheError> {
         let failure = Failure::default();
         let hashed = |upload| HashedUpload {
@@ -64,8 +70,8 @@ impl Compressor {
             failure: Arc::clone(&failure),
         };
         let encoder = match writing.compression {
-            Compression::Xz => xz(writing, hashed(upload)),
-            Compression::Zstd => zstd(writing, hashed(upload)),
+            Compression::Xz => xz(writing, hashed(upload), nar_size),
+            Compression::Zstd => zstd(writing, hashed(upload), nar_size),
             Compression::None => Ok(Encoder::None(upload)),
             _ => Err(io::ErrorKind::Unsupported.into()),
         };
@@ -136,7 +142,7 @@ fn threads(writing: &Writing) -> u32 {
     }
 }
 
-fn xz(writing: &Writing, upload: HashedUpload) -> io::Result<Encoder> {
+fn xz(writing: &Writing, upload: HashedUpload, nar_size: Option<u64>) -> io::Result<Encoder> {
     let level = writing.level.and_then(|level| u32::try_from(level).ok());
     let level = level.unwrap_or(XZ_LEVEL);
     let threads = threads(writing);
@@ -147,12 +153,23 @@ fn xz(writing: &Writing, upload: HashedUpload) -> io::Result<Encoder> {
             .encoder()?;
         XzEncoder::new_stream(upload, stream)
     } else {
-        XzEncoder::new(upload, level)
+        let mut options = LzmaOptions::new_preset(level)?;
+        // A dictionary that the NAR does not fill takes as long to clear as one that it does.
+        let dictionary = DICTIONARIES.get(level as usize);
+        let needed = nar_size.and_then(|size| u32::try_from(size.div_ceil(1024)).ok());
+        if let Some((whole, needed)) = dictionary.zip(needed)
+            && needed < *whole
+        {
+            options.dict_size(needed.max(LEAST_DICTIONARY) * 1024);
+        }
+        let stream = Stream::new_stream_encoder(Filters::new().lzma2(&options), Check::Crc64)?;
+        XzEncoder::new_stream(upload, stream)
     }))
 }
 
-fn zstd(writing: &Writing, upload: HashedUpload) -> io::Result<Encoder> {
+fn zstd(writing: &Writing, upload: HashedUpload, nar_size: Option<u64>) -> io::Result<Encoder> {
     let mut encoder = zstd::Encoder::new(upload, writing.level.unwrap_or(ZSTD_LEVEL))?;
+    encoder.set_pledged_src_size(nar_size)?;
     let threads = threads(writing);
     if threads > 1 {
         encoder.multithread(threads)?;

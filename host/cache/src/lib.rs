@@ -21,6 +21,7 @@
 //! | `inventory.rs` | what lies in a cache, by one listing |
 //! | `gc.rs` | what of it nobody needs |
 //! | `verify.rs` | what of it is damaged, and how that is repaired |
+//! | `push.rs` | many paths of a store at once, each after what it refers to |
 //!
 //! All of it blocks; requests of a bucket run on the runtime of the process meanwhile, which therefore must
 //! not be waited for on its own thread.
@@ -39,6 +40,7 @@ mod inventory;
 mod measure;
 mod objects;
 mod prove;
+mod push;
 mod sign;
 mod temporary;
 mod url;
@@ -46,7 +48,7 @@ mod verify;
 mod write;
 
 pub use bucket::{Bucket, BucketError, Refusal, uploads_ended};
-pub use cache::{Cache, Published, Recorded, lacks};
+pub use cache::{Cache, Published, Recorded, Standing, lacks};
 pub use compress::{Compressed, Compressor};
 pub use decompress::{Archive, decompressed};
 pub use error::{CacheError, failed};
@@ -57,6 +59,7 @@ pub use inventory::{HashPart, Inventory, Seen};
 pub use measure::Mismeasured;
 pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
+pub use push::{Course, Offered, Outcome, Push, PushError, SourceError};
 pub use sign::{SignedRecord, Signing};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};

@@ -123,7 +123,7 @@ fn summary(mut failed: Vec<(String, Failure)>, of: usize) -> Option<Failure> {
     Some(Failure {
         message: format!("{count} of {of} fetches failed\n\n{}", texts.join("\n\n")),
         hint: None,
-        report: None,
+        done: None,
         ticket: None,
         ..gravest
     })

@@ -3,6 +3,7 @@
 use fetchhost_engine::ModuleError;
 use fetchhost_policy::{ConfigError, PolicyError};
 
+use crate::commands::cache::push::PushReport;
 use crate::commands::cache::sign::SignReport;
 use crate::exit::ExitStatus;
 use crate::realise::report::RealiseReport;
@@ -25,14 +26,23 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) hint: Option<String>,
-    /// What was done all the same, when one of several destinations failed.
-    pub(crate) report: Option<Box<ResultReport>>,
-    /// What was done all the same, when some of many outputs failed.
-    pub(crate) realised: Option<Box<RealiseReport>>,
-    /// What was done all the same, when some of many records were not signed.
-    pub(crate) signed: Option<Box<SignReport>>,
+    /// What was done all the same.
+    pub(crate) done: Option<Box<Partial>>,
     /// The record of the run, where one was kept.
     pub(crate) ticket: Option<String>,
+}
+
+/// What a command did although it failed.
+#[derive(Debug, Clone)]
+pub(crate) enum Partial {
+    /// Some of several destinations have the output.
+    Result(ResultReport),
+    /// Some of many outputs are there.
+    Realised(RealiseReport),
+    /// Some of many records were signed.
+    Signed(SignReport),
+    /// Some of many paths were pushed.
+    Pushed(PushReport),
 }
 
 impl Failure {
@@ -43,9 +53,7 @@ impl Failure {
             kind: "usage",
             message: message.into(),
             hint: None,
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }
@@ -86,9 +94,7 @@ impl Failure {
             kind: "interrupted",
             message: format!("stopped by {}; nothing was emitted", stop.name),
             hint: None,
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }
@@ -149,9 +155,7 @@ impl From<fetchhost_pipeline::Error> for Failure {
             kind: error.kind(),
             message: with_causes(&error),
             hint: error.hint(),
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }
@@ -164,9 +168,7 @@ impl From<ConfigError> for Failure {
             kind: "configuration",
             message: with_causes(&error),
             hint: error.hint(),
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }
@@ -179,9 +181,7 @@ impl From<PolicyError> for Failure {
             kind: "configuration",
             message: with_causes(&error),
             hint: error.hint(),
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }
@@ -198,9 +198,7 @@ impl From<ModuleError> for Failure {
             kind,
             message: with_causes(&error),
             hint: error.hint(),
-            report: None,
-            realised: None,
-            signed: None,
+            done: None,
             ticket: None,
         }
     }

@@ -25,7 +25,7 @@ use crate::caches;
 use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, Partial, with_causes};
 use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::progress::Progress;
@@ -292,7 +292,7 @@ impl Fetching {
         match outcome.failure() {
             None => Ok((outcome, report)),
             Some(error) => Err(Failure {
-                report: Some(Box::new(report)),
+                done: Some(Box::new(Partial::Result(report))),
                 ..error.into()
             }),
         }
@@ -401,9 +401,7 @@ fn timed_out(limit: Duration) -> Failure {
             limit.as_secs()
         ),
         hint: Some("give it more time with `--timeout`".to_owned()),
-        report: None,
-        realised: None,
-        signed: None,
+        done: None,
         ticket: None,
     }
 }

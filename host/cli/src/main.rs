@@ -169,6 +169,10 @@ async fn dispatch(
 ) -> Result<(), Failure> {
     let (context, selected) = match prepared {
         Some(Prepared { context, selected }) => (Context { printer, ..context }, Some(selected)),
+        // A build must not fail because of it.
+        None if matches!(command, Command::Cache(CacheCommand::Push(args)) if args.post_build_hook) => {
+            (Context::even_if_broken(printer), None)
+        }
         None if matches!(command, Command::Doctor) => (Context::even_if_broken(printer), None),
         None => (Context::new(printer)?, None),
     };
@@ -250,6 +254,7 @@ fn printer(cli: &Cli) -> Printer {
         Command::Cache(CacheCommand::Sign(args)) => args.json,
         Command::Cache(CacheCommand::Verify(args)) => args.json,
         Command::Cache(CacheCommand::Gc(args)) => args.json,
+        Command::Cache(CacheCommand::Push(args)) => args.json,
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }

@@ -11,7 +11,7 @@ use fetchhost_formats::FixedOutput;
 use serde_json::{Map, Value, json};
 
 use crate::exit::ExitStatus;
-use crate::failure::Failure;
+use crate::failure::{Failure, Partial};
 use crate::journal;
 use crate::report::{ResultReport, hex};
 
@@ -110,7 +110,7 @@ pub(crate) fn write(path: &Path, statement: &Value, report: &ResultReport) -> Re
         Failure {
             status: ExitStatus::Sink,
             kind: "sink",
-            report: Some(Box::new(report.clone())),
+            done: Some(Box::new(Partial::Result(report.clone()))),
             ..Failure::usage(format!(
                 "the statement `{}` cannot be written: {error}",
                 path.display()

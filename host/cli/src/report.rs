@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use fetchhost_pipeline::{Outcome, SinkStatus};
 use fetchhost_transport::Contact;
 
+use crate::commands::cache::push::PushReport;
 use crate::commands::cache::sign::SignReport;
-use crate::failure::Failure;
+use crate::failure::{Failure, Partial};
 use crate::realise::report::RealiseReport;
 
 /// The version of every object below. It grows only when a member changes its meaning or goes away.
@@ -273,6 +274,8 @@ pub(crate) struct ErrorReport {
     realised: Option<RealiseReport>,
     /// What was done all the same: given when some of the records of `cache sign` were not signed.
     signed: Option<SignReport>,
+    /// What was done all the same: given when some of the paths of `cache push` were not pushed.
+    pushed: Option<PushReport>,
 }
 
 /// What went wrong.
@@ -295,13 +298,22 @@ pub(crate) struct ErrorDetail {
 
 impl ErrorReport {
     pub(crate) fn new(failure: &Failure) -> Self {
-        Self {
+        let mut report = Self {
             schema_version: SCHEMA_VERSION,
-            result: failure.report.as_deref().cloned(),
-            realised: failure.realised.as_deref().cloned(),
-            signed: failure.signed.as_deref().cloned(),
             error: ErrorDetail::new(failure),
+            result: None,
+            realised: None,
+            signed: None,
+            pushed: None,
+        };
+        match failure.done.as_deref().cloned() {
+            None => {}
+            Some(Partial::Result(done)) => report.result = Some(done),
+            Some(Partial::Realised(done)) => report.realised = Some(done),
+            Some(Partial::Signed(done)) => report.signed = Some(done),
+            Some(Partial::Pushed(done)) => report.pushed = Some(done),
         }
+        report
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::catalog::{ByName, Selected};
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, Partial, with_causes};
 use crate::fetching::effective_origin;
 use crate::journal::{self, Done, Journal, Record};
 use crate::params;
@@ -167,7 +167,7 @@ pub(crate) async fn carry_out(job: Job, selected: &Selected) -> Ended {
             match outcome.failure() {
                 None => Ok((outcome, report)),
                 Some(error) => Err(Failure {
-                    report: Some(Box::new(report)),
+                    done: Some(Box::new(Partial::Result(report))),
                     ..error.into()
                 }),
             }

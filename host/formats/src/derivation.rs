@@ -67,6 +67,15 @@ impl Derivation {
         self.0.input_derivations().keys().map(StorePath::from_nix)
     }
 
+    /// The paths of its outputs, as far as they are known before it is built.
+    pub fn outputs(&self) -> impl Iterator<Item = StorePath> {
+        let outputs = self.0.outputs().iter();
+        outputs.filter_map(|(name, output)| {
+            let path = output.path(self.0.name(), name).ok()??;
+            Some(StorePath::from_nix(&path))
+        })
+    }
+
     /// Its output, when it has a single one of a known hash.
     #[must_use]
     pub fn fixed_output(&self) -> Option<FixedOutput> {

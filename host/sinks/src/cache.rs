@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use fetchhost_artifact::Verified;
 use fetchhost_cache::{
-    Archive, Cache, CacheError, CachePlace, Compressor, Key, Kind, Published, Recorded,
+    Archive, Cache, CacheError, CachePlace, Compressor, Key, Kind, Published, Recorded, Standing,
     decompressed, lacks,
 };
 use fetchhost_formats::nar::{Listing, ListingError, Piece};
@@ -83,7 +83,7 @@ pub(crate) fn begin(cache: &Cache) -> Result<Box<dyn Staged>, SinkError> {
     Ok(Box::new(Staging {
         cache: cache.clone(),
         keys,
-        compressor: cache.begin()?,
+        compressor: cache.begin(None)?,
         listing: cache.writing().listing.then(Contents::default),
         written: 0,
     }))
@@ -145,7 +145,13 @@ impl Staged for Staging {
             let key = Key::listing(verified.store_path());
             cache.objects().put(&key, Kind::Json, &listing.finish())?;
         }
-        let published = cache.publish(&record, &keys, &|found| is_valid(&cache, output, found))?;
+        let published = cache.publish(&record, &keys, &|found| {
+            Ok(if is_valid(&cache, output, found)? {
+                Standing::Same
+            } else {
+                Standing::Broken
+            })
+        })?;
         let url = match published {
             Published::New => url,
             Published::Kept(record) => {

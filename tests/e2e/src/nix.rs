@@ -47,6 +47,12 @@ flake-registry =
         nix
     }
 
+    /// The same version with a store of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.installation.clone())
+    }
+
     /// A path in the folder that holds the store.
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {

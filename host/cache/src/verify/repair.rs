@@ -351,7 +351,7 @@ impl Repair<'_> {
 
     /// Writes the NAR of `record` anew; none when it turns out to be another one.
     fn copy(&self, mut record: NarInfo, mut archive: Archive) -> Result<Option<NarInfo>, Failed> {
-        let mut compressor = self.cache.begin()?;
+        let mut compressor = self.cache.begin(Some(record.nar_size))?;
         let mut hasher = Hasher::new(HashAlgorithm::Sha256);
         let mut size = 0;
         loop {

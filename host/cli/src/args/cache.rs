@@ -1,12 +1,14 @@
 //! What can be typed after `cache`.
 
 mod gc;
+mod push;
 mod sign;
 mod verify;
 
 use clap::{Args, Subcommand};
 
 pub(crate) use gc::{GC_HELP, GcArgs};
+pub(crate) use push::PushArgs;
 pub(crate) use sign::{SIGN_HELP, SignArgs};
 pub(crate) use verify::{VERIFY_HELP, VerifyArgs};
 
@@ -33,6 +35,9 @@ pub(crate) enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Copy store paths, with all that they refer to, from the Nix store into a cache
+    #[command(after_help = URL_HELP)]
+    Push(Box<PushArgs>),
     /// Add our signature to what is in a cache already and is proved to be what it says
     #[command(after_help = SIGN_HELP)]
     Sign(SignArgs),

@@ -5,6 +5,7 @@ pub(crate) mod gc;
 pub(crate) mod info;
 pub(crate) mod init;
 mod paths;
+pub(crate) mod push;
 pub(crate) mod sign;
 pub(crate) mod verify;
 
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 pub(crate) async fn cache(context: &Context, command: &CacheCommand) -> Result<(), Failure> {
     match command {
         CacheCommand::Init { cache } => init::init(context, cache).await,
+        CacheCommand::Push(args) => push::push(context, args).await,
         CacheCommand::Info { cache, json } => info::info(context, cache, *json).await,
         CacheCommand::Sign(args) => sign::sign(context, args).await,
         CacheCommand::Gc(args) => gc::gc(context, args).await,

@@ -12,7 +12,7 @@ use fetchhost_sinks::{Store, StoreSession, StoreUrl};
 use crate::args::RealiseArgs;
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::Failure;
+use crate::failure::{Failure, Partial};
 use crate::realise::fetches::{Fetches, Status, blocking};
 use crate::realise::plan::Plan;
 use crate::realise::progress::Progress;
@@ -156,7 +156,7 @@ fn finish(
         print(context, args, plan, statuses, &report)?;
     }
     Err(Failure {
-        realised: Some(Box::new(report)),
+        done: Some(Box::new(Partial::Realised(report))),
         ..failure
     })
 }

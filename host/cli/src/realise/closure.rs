@@ -54,7 +54,8 @@ pub(crate) fn walk(
     unreadable
 }
 
-fn read(file: &Path, path: &StorePath) -> Result<Derivation, String> {
+/// Reads one derivation.
+pub(crate) fn read(file: &Path, path: &StorePath) -> Result<Derivation, String> {
     let content = content(file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "it is not in this store".to_owned(),
         _ => format!("it cannot be read: {error}"),

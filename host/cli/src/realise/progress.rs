@@ -30,13 +30,18 @@ pub(crate) struct Progress {
 impl Progress {
     /// For so many fetches.
     pub(crate) fn new(printer: Printer, total: usize) -> Arc<Self> {
+        Self::of(printer, total, "outputs")
+    }
+
+    /// For so many of something else, which is called `things`.
+    pub(crate) fn of(printer: Printer, total: usize, things: &str) -> Arc<Self> {
         let drawn = printer.verbosity >= Verbosity::Default
             && !printer.internal_json
             && total > 0
             && std::io::stderr().is_terminal();
         let progress = Self {
             printer,
-            bar: drawn.then(|| bar(total)),
+            bar: drawn.then(|| bar(total, things)),
             total,
             ended: AtomicUsize::new(0),
             received: AtomicU64::new(0),
@@ -67,6 +72,25 @@ impl Progress {
                 bar.suspend(|| self.printer.detail(&line));
             }
             None => self.printer.note(&line),
+        }
+    }
+
+    /// One came to its end, which is told to those alone who asked for more.
+    pub(crate) fn passed(&self, line: &str) {
+        let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(bar) = &self.bar {
+            bar.set_position(ended as u64);
+        }
+        if self.printer.verbosity >= Verbosity::Verbose {
+            self.beside(|| self.printer.detail(line));
+        }
+    }
+
+    /// So many bytes more have come.
+    pub(crate) fn received(&self, bytes: u64) {
+        let all = self.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if let Some(bar) = &self.bar {
+            bar.set_message(HumanBytes(all).to_string());
         }
     }
 
@@ -159,10 +183,7 @@ impl Observer for Watch {
     }
 
     fn received(&self, bytes: u64) {
-        let all = self.all.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if let Some(bar) = &self.all.bar {
-            bar.set_message(HumanBytes(all).to_string());
-        }
+        self.all.received(bytes);
         let before = self.received.fetch_add(bytes, Ordering::Relaxed);
         let activity = self.activity.load(Ordering::Relaxed);
         if activity > 0 && before / JSON_BYTES != (before + bytes) / JSON_BYTES {
@@ -186,11 +207,12 @@ impl Observer for Watch {
     }
 }
 
-fn bar(total: usize) -> ProgressBar {
+fn bar(total: usize, things: &str) -> ProgressBar {
     let target = ProgressDrawTarget::stderr();
     let bar = ProgressBar::with_draw_target(Some(total as u64), target);
     // The template is a constant; should it ever be wrong, indicatif's own style serves.
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} of {len} outputs, {msg}") {
+    let template = format!("{{spinner}} {{pos}} of {{len}} {things}, {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar.set_message("0 B");

@@ -15,6 +15,7 @@ use super::closure::closure;
 use super::daemon::Connection;
 use super::entry::StoreEntry;
 use super::error::StoreError;
+use super::gc_root::Root;
 use super::resolve::resolve;
 use super::sent::Sent;
 use super::session::Spare;
@@ -122,13 +123,7 @@ impl StoreReader {
         paths: &[StorePath],
         protect: bool,
     ) -> Result<Vec<Option<StoreEntry>>, StoreError> {
-        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut keeper.is_out_of_step, true) {
-            return Err(StoreError::OutOfStep);
-        }
-        let infos = keeper.connection.query_all(paths, protect)?;
-        keeper.is_out_of_step = false;
-        drop(keeper);
+        let infos = self.on_connection(|connection| connection.query_all(paths, protect))?;
         let entries = paths.iter().zip(infos);
         entries
             .map(|(path, info)| {
@@ -136,6 +131,33 @@ impl StoreReader {
                     .transpose()
             })
             .collect()
+    }
+
+    /// Keeps the garbage collector from a path for as long as the link is there that is made to it. An older
+    /// link into the store is replaced.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or is not known to the store.
+    pub fn add_root(&self, path: &StorePath, link: &Path) -> Result<(), SinkError> {
+        self.on_connection(|connection| {
+            connection.protect(path)?;
+            Root::prepare(link, Some(path))?.add(path, connection)
+        })
+        .map_err(SinkError::of_source(&self.store.label()))
+    }
+
+    fn on_connection<T>(
+        &self,
+        question: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut keeper.is_out_of_step, true) {
+            return Err(StoreError::OutOfStep);
+        }
+        let answer = question(&mut keeper.connection)?;
+        keeper.is_out_of_step = false;
+        Ok(answer)
     }
 
     /// The archive of a path, to be read once. It is made while it is read, in memory that does not grow with

@@ -22,7 +22,7 @@ use crate::args::cache::SignArgs;
 use crate::caches::{self, Stopping};
 use crate::context::Context;
 use crate::exit::ExitStatus;
-use crate::failure::Failure;
+use crate::failure::{Failure, Partial};
 use crate::printer::{Printer, Verbosity};
 use crate::progress::BAR_INTERVAL;
 
@@ -236,7 +236,7 @@ fn tell(printer: Printer, args: &SignArgs, label: &str, done: Done) -> Result<()
     };
     printer.note(&report.summary());
     Err(Failure {
-        signed: Some(Box::new(report)),
+        done: Some(Box::new(Partial::Signed(report))),
         ..failure
     })
 }
