@@ -62,7 +62,7 @@ impl Made {
         nar: &[u8],
         ca: Option<&ContentAddress>,
     ) -> NarInfo {
-        let mut compressor = self.cache.begin().unwrap();
+        let mut compressor = self.cache.begin(Some(nar.len() as u64)).unwrap();
         compressor.write(std::iter::once(nar)).unwrap();
         let hash = Hasher::digest(HashAlgorithm::Sha256, nar);
         let size = nar.len() as u64;
