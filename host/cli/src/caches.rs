@@ -108,9 +108,13 @@ fn reach(
     Ok(bucket?)
 }
 
-/// Waits until servers have forgotten what was sent of uploads that were given up.
+/// Waits until servers have forgotten what was sent of uploads that were given up, unless a signal comes.
 pub(crate) async fn given_up() {
-    uploads_ended(GIVING_UP).await;
+    let mut stops = Stops::listen();
+    tokio::select! {
+        () = uploads_ended(GIVING_UP) => {}
+        _ = stops.next() => {}
+    }
 }
 
 /// Whether work is to end.
