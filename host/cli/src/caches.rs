@@ -55,7 +55,8 @@ pub(crate) fn info(cache: &Cache) -> Result<Vec<u8>, Failure> {
                 Key::info()
             ))
         }
-        .with_hint(format!("`nix-fetchhost cache init {label}` makes it one")));
+        // Without its parameters it would be another bucket.
+        .with_hint("`nix-fetchhost cache init` with the same URL makes it one"));
     };
     Ok(said.bytes)
 }
