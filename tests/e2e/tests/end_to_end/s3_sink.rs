@@ -340,7 +340,7 @@ fn a_redirect_out_of_the_bucket_is_refused_and_no_grant_is_proposed_for_it() {
     let line = CommandLine::tree(&standin).with("--to", url(&server, ""));
     let told = sandbox
         .run(line)
-        .exits(3)
+        .exits(6)
         .says(["sends the request on", "/other-bucket/object", "`region`"])
         .stderr;
     assert!(!told.contains("[[grant]]"), "{told}");
