@@ -9,6 +9,7 @@
 //! A server is asked once whether it honours conditions of writing; where it does not, nothing relies on them.
 
 mod conditions;
+mod listing;
 mod refusal;
 mod sender;
 mod unfinished;
@@ -17,7 +18,6 @@ mod upload;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use fetchhost_policy::{Broker, BucketUrl, DisplayUrl, Method, SlotName};
@@ -275,16 +275,7 @@ impl Objects for Bucket {
         &self,
         each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
     ) -> Result<(), CacheError> {
-        let mut listing = self.0.store.list(None);
-        while let Some(found) = self.0.handle.block_on(listing.next()) {
-            let found = found.map_err(self.failed("list", ""))?;
-            each(Listed {
-                name: found.location.to_string(),
-                size: found.size,
-                modified: SystemTime::from(found.last_modified),
-            })?;
-        }
-        Ok(())
+        self.list_all(each)
     }
 
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError> {
