@@ -8,6 +8,8 @@
 //! comes in parts, of which nobody sees anything before all of them are there, under a name chosen beforehand.
 //! A server is asked once whether it honours conditions of writing; where it does not, nothing relies on them.
 
+mod conditions;
+mod listing;
 mod refusal;
 mod sender;
 mod unfinished;
@@ -15,8 +17,7 @@ mod upload;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use fetchhost_policy::{Broker, BucketUrl, DisplayUrl, Method, SlotName};
@@ -37,11 +38,9 @@ use crate::url::Writing;
 pub use refusal::{BucketError, Refusal};
 pub use upload::uploads_ended;
 
+use conditions::{Condition, Conditions, is_unmet, is_unsupported};
 use sender::{Answer, Sender};
 use upload::BucketUpload;
-
-/// A state that no object is in.
-const NO_STATE: &str = "\"00000000000000000000000000000000\"";
 
 /// A bucket.
 #[derive(Clone)]
@@ -55,22 +54,6 @@ struct Shared {
     writing: Writing,
     conditions: OnceLock<Conditions>,
     probing: Mutex<()>,
-}
-
-/// Which conditions of writing the server honours.
-#[derive(Clone, Copy, Debug)]
-struct Conditions {
-    /// To write only where nothing is.
-    create: bool,
-    /// To write only over a certain state.
-    update: bool,
-}
-
-impl Conditions {
-    const NONE: Self = Self {
-        create: false,
-        update: false,
-    };
 }
 
 impl Bucket {
@@ -123,34 +106,6 @@ impl Bucket {
         })))
     }
 
-    /// What conditions of writing the server honours. It is tried with what the bucket says about itself,
-    /// which is written as it is: nothing changes, and nothing is left behind.
-    fn conditions(&self) -> Conditions {
-        let _one = self
-            .0
-            .probing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.0.conditions.get() {
-            return *known;
-        }
-        let key = Key::info();
-        let Ok(Some(info)) = self.get(&key, u64::from(u16::MAX)) else {
-            return Conditions::NONE;
-        };
-        let refused = |mode: PutMode| {
-            use object_store::Error::{AlreadyExists, Precondition};
-            let put = self.write(&key, Kind::Info, &info.bytes, mode);
-            matches!(put, Err(AlreadyExists { .. } | Precondition { .. }))
-        };
-        let found = Conditions {
-            create: refused(PutMode::Create),
-            update: refused(PutMode::Update(state(NO_STATE))),
-        };
-        tracing::debug!(bucket = self.0.label, ?found, "conditions of writing");
-        *self.0.conditions.get_or_init(|| found)
-    }
-
     fn write(
         &self,
         key: &Key,
@@ -167,6 +122,14 @@ impl Bucket {
         let place = path(key);
         let put = self.0.store.put_opts(&place, payload, options);
         self.0.handle.block_on(put).map(drop)
+    }
+
+    /// Whether there is an object of that name. Where the bucket cannot be listed, what is missing is forbidden.
+    fn is_there(&self, key: &Key) -> Result<bool, CacheError> {
+        match self.size(key) {
+            Err(error) if error.is_denied() => Ok(false),
+            found => Ok(found?.is_some()),
+        }
     }
 
     fn attributes(&self, kind: Kind) -> Attributes {
@@ -246,19 +209,26 @@ impl Objects for Bucket {
     }
 
     fn create(&self, key: &Key, kind: Kind, bytes: &[u8]) -> Result<bool, CacheError> {
-        // What ignores the condition is asked first; it is sent nevertheless.
+        // It is tried with this one, which whoever creates it has just looked for.
         let is_info = *key == Key::info();
-        if !is_info && !self.conditions().create && matches!(self.size(key), Ok(Some(_))) {
+        let known = match is_info {
+            true => None,
+            false => Some(self.conditions()?.create),
+        };
+        // What may ignore the condition is asked first; it is sent nevertheless.
+        if known.is_some_and(|known| known != Condition::Honoured) && self.is_there(key)? {
             return Ok(false);
+        }
+        if known == Some(Condition::Unsupported) {
+            return self.put(key, kind, bytes).map(|()| true);
         }
         match self.write(key, kind, bytes, PutMode::Create) {
             Ok(()) => Ok(true),
-            Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. },
-            ) => Ok(false),
-            // Nothing was there when it was looked for.
-            Err(error) if is_unknown(&error) => self.put(key, kind, bytes).map(|()| true),
+            Err(error) if is_unmet(&error) => Ok(false),
+            Err(error) if is_unsupported(&error) => match self.is_there(key)? {
+                true => Ok(false),
+                false => self.put(key, kind, bytes).map(|()| true),
+            },
             Err(error) => Err(self.failed("write", key.as_str())(error)),
         }
     }
@@ -275,21 +245,19 @@ impl Objects for Bucket {
         bytes: &[u8],
         of: &Version,
     ) -> Result<bool, CacheError> {
-        let is_safe = self.conditions().update;
-        if !is_safe && !self.0.writing.single_writer {
+        let known = self.conditions()?.update;
+        if known != Condition::Honoured && !self.0.writing.single_writer {
             return Err(CacheError::Unconditional {
                 label: self.0.label.clone(),
                 what: "signatures",
             });
         }
+        if known == Condition::Unsupported {
+            return self.put(key, kind, bytes).map(|()| true);
+        }
         match self.write(key, kind, bytes, PutMode::Update(state(&of.0))) {
             Ok(()) => Ok(true),
-            Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. },
-            ) => Ok(false),
-            // It comes this far for a single writer alone.
-            Err(error) if is_unknown(&error) => self.put(key, kind, bytes).map(|()| true),
+            Err(error) if is_unmet(&error) => Ok(false),
             Err(error) => Err(self.failed("write", key.as_str())(error)),
         }
     }
@@ -307,16 +275,7 @@ impl Objects for Bucket {
         &self,
         each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
     ) -> Result<(), CacheError> {
-        let mut listing = self.0.store.list(None);
-        while let Some(found) = self.0.handle.block_on(listing.next()) {
-            let found = found.map_err(self.failed("list", ""))?;
-            each(Listed {
-                name: found.location.to_string(),
-                size: found.size,
-                modified: SystemTime::from(found.last_modified),
-            })?;
-        }
-        Ok(())
+        self.list_all(each)
     }
 
     fn upload(&self, kind: Kind, suffix: &str) -> Result<Box<dyn Upload>, CacheError> {
@@ -336,8 +295,12 @@ impl Objects for Bucket {
     }
 
     fn conditional_writes(&self) -> Option<[bool; 2]> {
-        let Conditions { create, update } = self.conditions();
-        Some([create, update])
+        let Conditions { create, update } = self.conditions().ok()?;
+        let is_known = |found: &Condition| *found != Condition::Unknown;
+        let all = [create, update];
+        all.iter()
+            .all(is_known)
+            .then(|| all.map(|found| found == Condition::Honoured))
     }
 
     fn settle(&self) -> Result<(), CacheError> {
@@ -400,14 +363,6 @@ fn state(tag: &str) -> UpdateVersion {
         e_tag: Some(tag.to_owned()),
         version: None,
     }
-}
-
-/// Whether the server refuses a condition of writing because it knows none, as Backblaze B2 does; others ignore it.
-fn is_unknown(error: &object_store::Error) -> bool {
-    matches!(
-        *BucketError::in_error(error),
-        BucketError::Refused { status: 501, .. }
-    )
 }
 
 /// What an error of `object_store` means: where the sender said why, that.

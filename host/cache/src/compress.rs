@@ -1,7 +1,8 @@
 //! From NAR to the file that is kept, hashed on the way.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fetchhost_formats::{Compression, Hash, HashAlgorithm, Hasher};
 use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
@@ -27,13 +28,39 @@ const MAX_THREADS: u32 = 8;
 
 /// Takes a NAR and sends it on compressed. Memory does not grow with the NAR.
 pub struct Compressor {
+    // Before the encoder: dropping that would end the compression, and send what it holds back.
+    open: Open,
     encoder: Encoder,
     label: String,
-    failure: Failure,
 }
 
-/// Why the place did not take something: an encoder passes on no more than an I/O error.
-type Failure = Arc<Mutex<Option<CacheError>>>;
+/// Whether the place still takes something. When it did not: why, for an encoder passes on no more than an I/O
+/// error.
+#[derive(Clone, Default)]
+struct Sending(Arc<Mutex<State>>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Open,
+    Failed(CacheError),
+    Over,
+}
+
+impl Sending {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the place open until it is dropped.
+struct Open(Sending);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.state() = State::Over;
+    }
+}
 
 enum Encoder {
     /// Not compressed: what is kept is the NAR, whose hash others compute already.
@@ -62,12 +89,12 @@ impl Compressor {
         upload: Box<dyn Upload>,
         nar_size: Option<u64>,
     ) -> Result<Self, CacheError> {
-        let failure = Failure::default();
+        let sending = Sending::default();
         let hashed = |upload| HashedUpload {
             upload,
             hasher: Hasher::new(HashAlgorithm::Sha256),
             size: 0,
-            failure: Arc::clone(&failure),
+            sending: sending.clone(),
         };
         let encoder = match writing.compression {
             Compression::Xz => xz(writing, hashed(upload), nar_size),
@@ -77,9 +104,9 @@ impl Compressor {
         };
         match encoder {
             Ok(encoder) => Ok(Self {
+                open: Open(sending),
                 encoder,
                 label,
-                failure,
             }),
             Err(source) => Err(CacheError::Compression { label, source }),
         }
@@ -100,7 +127,7 @@ impl Compressor {
             Encoder::Xz(encoder) => slices.try_for_each(|bytes| encoder.write_all(bytes)),
             Encoder::Zstd(encoder) => slices.try_for_each(|bytes| encoder.write_all(bytes)),
         };
-        written.map_err(|source| failed(&self.label, &self.failure, source))
+        written.map_err(|source| failed(&self.label, &self.open, source))
     }
 
     /// Ends the compression.
@@ -113,7 +140,7 @@ impl Compressor {
             Encoder::Xz(encoder) => encoder.finish(),
             Encoder::Zstd(encoder) => encoder.finish(),
         };
-        let hashed = hashed.map_err(|source| failed(&self.label, &self.failure, source))?;
+        let hashed = hashed.map_err(|source| failed(&self.label, &self.open, source))?;
         Ok(Compressed {
             upload: hashed.upload,
             file: Some((hashed.hasher.finish(), hashed.size)),
@@ -121,15 +148,14 @@ impl Compressor {
     }
 }
 
-fn failed(label: &str, failure: &Failure, source: io::Error) -> CacheError {
-    let failure = failure
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    failure.unwrap_or_else(|| CacheError::Compression {
-        label: label.to_owned(),
-        source,
-    })
+fn failed(label: &str, open: &Open, source: io::Error) -> CacheError {
+    match mem::replace(&mut *open.0.state(), State::Over) {
+        State::Failed(error) => error,
+        State::Open | State::Over => CacheError::Compression {
+            label: label.to_owned(),
+            source,
+        },
+    }
 }
 
 /// How many threads compress one NAR.
@@ -182,18 +208,21 @@ struct HashedUpload {
     upload: Box<dyn Upload>,
     hasher: Hasher,
     size: u64,
-    failure: Failure,
+    sending: Sending,
 }
 
 impl Write for HashedUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !matches!(*self.sending.state(), State::Open) {
+            return Err(io::ErrorKind::Other.into());
+        }
         let written = self.upload.write(bytes).map_err(|error| {
             let kind = error.kind();
             if kind == io::ErrorKind::Interrupted {
                 return error;
             }
             let failure = self.upload.failure(error);
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            *self.sending.state() = State::Failed(failure);
             kind.into()
         })?;
         self.hasher.update(&bytes[..written]);
@@ -203,5 +232,61 @@ impl Write for HashedUpload {
 
     fn flush(&mut self) -> io::Result<()> {
         self.upload.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Key;
+
+    /// Counts what it is given.
+    #[derive(Clone, Default)]
+    struct Counted(Arc<Mutex<usize>>);
+
+    impl Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            *self.0.lock().unwrap() += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Upload for Counted {
+        fn failure(&mut self, source: io::Error) -> CacheError {
+            let label = String::new();
+            CacheError::Compression { label, source }
+        }
+
+        fn finish(self: Box<Self>, wanted: &Key) -> Result<Key, CacheError> {
+            Ok(wanted.clone())
+        }
+    }
+
+    /// It may be dropped where nothing may block.
+    #[test]
+    fn what_is_given_up_sends_nothing_more() {
+        for compression in [Compression::Xz, Compression::Zstd] {
+            for parallel in [false, true] {
+                let counted = Counted::default();
+                let writing = Writing {
+                    compression,
+                    level: Some(1),
+                    parallel,
+                    ..Writing::default()
+                };
+                let upload = Box::new(counted.clone());
+                let mut compressor =
+                    Compressor::new(String::new(), &writing, upload, None).unwrap();
+                let noise: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+                compressor.write([noise.as_slice()].into_iter()).unwrap();
+                let before = *counted.0.lock().unwrap();
+                drop(compressor);
+                assert_eq!(*counted.0.lock().unwrap(), before, "{compression:?}");
+            }
+        }
     }
 }

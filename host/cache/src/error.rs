@@ -34,13 +34,13 @@ pub enum CacheError {
         source: io::Error,
     },
     /// A bucket's server did not do it.
-    #[error("`{label}`: cannot {action} `{key}`: {source}")]
+    #[error("`{label}`: cannot {action}{}: {source}", of(key))]
     Bucket {
         /// The cache.
         label: String,
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// On what; empty for the bucket itself.
         key: String,
         /// Why not.
         source: Arc<BucketError>,
@@ -161,9 +161,11 @@ impl CacheError {
             Self::NoRoots { .. } => Some(
                 "check them, and the cache's URL: without any root all entries would go".to_owned(),
             ),
-            Self::NoCache { label } => Some(format!(
-                "check its URL; `nix-fetchhost cache init {label}` makes it one"
-            )),
+            // Without its parameters it would be another bucket.
+            Self::NoCache { .. } => Some(
+                "check its URL; `nix-fetchhost cache init` with the same URL makes it one"
+                    .to_owned(),
+            ),
             Self::Record { .. } => None,
             Self::ForeignStore { .. } => Some("name another cache".to_owned()),
             Self::Contended { .. } => Some("try again when they are done".to_owned()),
@@ -210,6 +212,14 @@ fn io_hint(error: &io::Error) -> Option<&'static str> {
             Some("create the folder above it first, or name another place")
         }
         _ => None,
+    }
+}
+
+/// A key in backticks, if it is one.
+fn of(key: &str) -> String {
+    match key {
+        "" => String::new(),
+        key => format!(" `{key}`"),
     }
 }
 

@@ -8,7 +8,7 @@ mod publish;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -98,10 +98,11 @@ impl Folder {
         read().map_err(failed(&self.label, "read", &path))
     }
 
+    /// Follows links, as whoever reads a file does, but not back to a folder `above`.
     fn walk(
         &self,
         folder: &Path,
-        depth: usize,
+        above: &mut Vec<(u64, u64)>,
         each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
     ) -> Result<(), CacheError> {
         let failed = failed(&self.label, "list", folder);
@@ -112,12 +113,15 @@ impl Folder {
             let entry = entry.map_err(failed)?;
             let path = entry.path();
             // Whoever looks at the folder meanwhile may take files away.
-            let Some(found) = found(entry.metadata()).map_err(failed)? else {
+            let Some(found) = found(fs::metadata(&path)).map_err(failed)? else {
                 continue;
             };
             if found.is_dir() {
-                if depth < MAX_DEPTH {
-                    self.walk(&path, depth + 1, each)?;
+                let this = (found.dev(), found.ino());
+                if above.len() < MAX_DEPTH && !above.contains(&this) {
+                    above.push(this);
+                    self.walk(&path, above, each)?;
+                    above.pop();
                 }
                 continue;
             }
@@ -198,7 +202,12 @@ impl Objects for Folder {
         &self,
         each: &mut dyn FnMut(Listed) -> Result<(), CacheError>,
     ) -> Result<(), CacheError> {
-        self.walk(&self.dir, 0, each)
+        let Some(root) =
+            found(fs::metadata(&self.dir)).map_err(failed(&self.label, "list", &self.dir))?
+        else {
+            return Ok(());
+        };
+        self.walk(&self.dir, &mut vec![(root.dev(), root.ino())], each)
     }
 
     fn upload(&self, _: Kind, _: &str) -> Result<Box<dyn Upload>, CacheError> {
@@ -298,4 +307,34 @@ fn version(bytes: &[u8]) -> Version {
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
     hasher.update(bytes);
     Version(hasher.finish().hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_links_is_listed_once_and_nothing_forever() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("a.nar"), "abc").unwrap();
+        fs::write(dir.path().join("nix-cache-info"), "x").unwrap();
+        symlink(other.path(), dir.path().join("nar")).unwrap();
+        symlink(dir.path(), other.path().join("back")).unwrap();
+        symlink("nothing", dir.path().join("dangling")).unwrap();
+        let mut names = Vec::new();
+        Folder::new(dir.path().to_owned())
+            .list(&mut |listed| {
+                names.push((listed.name, listed.size));
+                Ok(())
+            })
+            .unwrap();
+        names.sort();
+        let expected = [("nar/a.nar", 3), ("nix-cache-info", 1)];
+        assert_eq!(names, expected.map(|(name, size)| (name.to_owned(), size)));
+        Folder::new(dir.path().join("none"))
+            .list(&mut |_| Ok(()))
+            .unwrap();
+    }
 }

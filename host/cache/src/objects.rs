@@ -267,7 +267,7 @@ pub trait Objects: fmt::Debug + Send + Sync {
     }
 
     /// Whether the place honours conditions of writing: to create only, and to change only a certain state;
-    /// none where that is no question.
+    /// none where that is no question, or cannot be told.
     fn conditional_writes(&self) -> Option<[bool; 2]> {
         None
     }

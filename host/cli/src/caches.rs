@@ -55,7 +55,8 @@ pub(crate) fn info(cache: &Cache) -> Result<Vec<u8>, Failure> {
                 Key::info()
             ))
         }
-        .with_hint(format!("`nix-fetchhost cache init {label}` makes it one")));
+        // Without its parameters it would be another bucket.
+        .with_hint("`nix-fetchhost cache init` with the same URL makes it one"));
     };
     Ok(said.bytes)
 }
@@ -108,9 +109,13 @@ fn reach(
     Ok(bucket?)
 }
 
-/// Waits until servers have forgotten what was sent of uploads that were given up.
+/// Waits until servers have forgotten what was sent of uploads that were given up, unless a signal comes.
 pub(crate) async fn given_up() {
-    uploads_ended(GIVING_UP).await;
+    let mut stops = Stops::listen();
+    tokio::select! {
+        () = uploads_ended(GIVING_UP) => {}
+        _ = stops.next() => {}
+    }
 }
 
 /// Whether work is to end.

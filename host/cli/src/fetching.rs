@@ -279,9 +279,11 @@ impl Fetching {
         } = self;
         let running = fetchhost_pipeline::run(job);
         let ended = until_stopped(running, limit, &session.progress).await;
-        caches::given_up().await;
+        if ended.is_ok() {
+            caches::given_up().await;
+        }
         session.end();
-        let outcome = ended?;
+        let outcome = ended??;
         let report = ResultReport::new(
             &selected.id,
             &selected.module.digest(),
@@ -302,24 +304,24 @@ impl Fetching {
 /// Runs a job until it ends, a signal comes, or the time is up.
 ///
 /// Once destinations make the output visible the job is left to finish, so that what is reported is
-/// what happened; only a second signal ends it then.
+/// what happened; only a second signal ends it then, which is the outer error: nothing more is waited for.
 async fn until_stopped(
     job: impl Future<Output = Result<Outcome, Error>>,
     limit: Option<Duration>,
     progress: &Progress,
-) -> Result<Outcome, Failure> {
+) -> Result<Result<Outcome, Failure>, Failure> {
     let mut stops = signals::Stops::listen();
     let mut job = std::pin::pin!(job);
     let stopped = tokio::select! {
-        ended = &mut job => return Ok(ended?),
+        ended = &mut job => return Ok(ended.map_err(Failure::from)),
         stop = stops.next() => Failure::stopped(stop),
         limit = elapsed(limit) => timed_out(limit),
     };
     if !progress.is_committing() {
-        return Err(stopped);
+        return Ok(Err(stopped));
     }
     tokio::select! {
-        ended = &mut job => Ok(ended?),
+        ended = &mut job => Ok(ended.map_err(Failure::from)),
         stop = stops.next() => Err(Failure::stopped_while_committing(stop)),
     }
 }

@@ -4,7 +4,7 @@
 //! or a key that goes to another server, damages or gives away what is not this cache's.
 //!
 //! **The rule.** Who types `s3://BUCKET` consents to requests below the bucket's own URL, signed with the
-//! access keys of the profile that the URL names or of the environment, and to no redirect. A `[[grant]]` for
+//! access keys of the profile that the URL names or of the environment, and to no redirect out of it. A `[[grant]]` for
 //! `host:cache` that holds for the bucket's server takes the place of that consent, and is needed where nobody
 //! types or the administrator turned consent off.
 

@@ -30,8 +30,14 @@ pub enum Quirk {
     None,
     /// It writes whatever the conditions, as Garage does.
     IgnoresConditions,
-    /// It answers 501 where something is to be written on a condition, as Backblaze B2 does.
+    /// It knows no conditions of writing, and does nothing that has one, as Backblaze's does.
     RefusesConditions,
+    /// It cannot put the parts of an upload together, and says so below a status of success, as AWS's may.
+    FailsAtTheEnd,
+    /// It sends what is written on to another bucket.
+    SendsOn,
+    /// It takes the parts of an upload and never says so.
+    SilentAboutParts,
     /// It answers requests of this method with this status and S3's error of this code.
     Refuses(&'static str, u16, &'static str),
 }
@@ -97,9 +103,13 @@ impl S3Server {
                                 request.headers()
                             );
                             record.lock().unwrap().push(head);
+                            let is_silent = quirk.is_silent(&request);
                             let canned = quirk.apply(&mut request);
                             let (service, state) = (service.clone(), Arc::clone(&state));
                             async move {
+                                if is_silent {
+                                    std::future::pending::<()>().await;
+                                }
                                 if let Some(canned) = canned {
                                     return Ok(canned);
                                 }
@@ -189,7 +199,15 @@ impl Quirk {
     /// Changes the request, or answers in the server's place.
     fn apply(&self, request: &mut Request<Incoming>) -> Option<Response<s3s::Body>> {
         match self {
-            Self::None => None,
+            Self::None | Self::SilentAboutParts => None,
+            Self::SendsOn => (request.method() == "PUT").then(|| {
+                let mut answer = refusal(307, "TemporaryRedirect");
+                let to = "/other-bucket/object".parse().unwrap();
+                answer.headers_mut().insert("location", to);
+                answer
+            }),
+            Self::FailsAtTheEnd => (request.method() == "POST" && has(request, "uploadId="))
+                .then(|| refusal(200, "InternalError")),
             Self::IgnoresConditions => {
                 for condition in ["if-match", "if-none-match"] {
                     request.headers_mut().remove(condition);
@@ -208,11 +226,21 @@ impl Quirk {
             }
         }
     }
+
+    fn is_silent(&self, request: &Request<Incoming>) -> bool {
+        matches!(self, Self::SilentAboutParts) && has(request, "partNumber=")
+    }
+}
+
+fn has(request: &Request<Incoming>, part: &str) -> bool {
+    request.uri().to_string().contains(part)
 }
 
 fn refusal(status: u16, code: &str) -> Response<s3s::Body> {
-    let text =
-        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Region>eu-1</Region></Error>");
+    let text = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>words of the server</Message>\
+         <Region>eu-1</Region></Error>"
+    );
     let mut answer = Response::new(s3s::Body::from(text));
     *answer.status_mut() = status.try_into().unwrap();
     answer

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use fetchhost_policy::{BucketUrl, DenialKind};
+use fetchhost_policy::BucketUrl;
 use fetchhost_transport::{Category, TransportError};
 
 /// A bucket's server did not do what it was asked for.
@@ -27,6 +27,9 @@ pub enum BucketError {
     /// The request, or its answer, did not come through.
     #[error("{}", with_causes(.0))]
     Transport(#[from] TransportError),
+    /// It sends the request on to where that may not go.
+    #[error("the server sends the request on: {}", with_causes(.0))]
+    SentOn(TransportError),
     /// What came is not what the protocol says.
     #[error("{detail}")]
     Broken {
@@ -166,10 +169,10 @@ impl BucketError {
                 asked_for,
                 ..
             } => (why, region, *is_signed, asked_for),
-            Self::Transport(TransportError::Denied(denial))
-                if denial.kind() == DenialKind::Redirect =>
-            {
-                return Some("it sends the request on to another server: give the bucket's own `region`, or its own `endpoint`".to_owned());
+            Self::SentOn(_) => {
+                return Some(
+                    "give the bucket's own `region`, or its own `endpoint`, in the URL".to_owned(),
+                );
             }
             Self::Transport(error) => return error.hint(),
             Self::Broken { .. } => return None,
@@ -205,7 +208,7 @@ impl BucketError {
     #[must_use]
     pub fn category(&self) -> Option<Category> {
         match self {
-            Self::Transport(error) => Some(error.category()),
+            Self::Transport(error) | Self::SentOn(error) => Some(error.category()),
             Self::Refused { .. } | Self::Broken { .. } => None,
         }
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use fetchhost_policy::{Broker, BucketUrl, Method, SlotName};
 use fetchhost_transport::{Client, Outgoing, Response, TransportError};
-use http::StatusCode;
+use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use object_store::ClientOptions;
 use object_store::client::{
@@ -20,6 +20,8 @@ use crate::objects::{Key, Version};
 
 /// The longest answer that is not an object, in bytes. A listing of 1,000 keys takes some 400 KiB.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// How the text of an error begins.
+const ERROR: &[u8] = b"<Error";
 /// The most of a refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -165,6 +167,8 @@ impl Sender {
                 TransportError::BadRedirect { .. } => {
                     BucketError::told(301, "", None, is_signed, &self.0.url)
                 }
+                // What is sent was permitted above.
+                TransportError::Denied(_) => BucketError::SentOn(error),
                 error => error.into(),
             })
         })
@@ -205,6 +209,10 @@ impl Sender {
         let body = body.collect().await.map_err(|_| broken("no body"))?;
         let body = Some(body.to_bytes()).filter(|bytes| !bytes.is_empty());
         // The transport counts the body itself.
+        let is_conditional = [header::IF_MATCH, header::IF_NONE_MATCH]
+            .iter()
+            .any(|name| parts.headers.contains_key(name));
+        let is_of_object = url.query().is_none();
         let headers = parts
             .headers
             .iter()
@@ -214,8 +222,13 @@ impl Sender {
         });
         let mut response = self.send(method, &url, headers.collect(), body).await?;
         let status = response.status();
-        // These `object_store` understands; of the others it would keep no more than the text.
-        if !matches!(status, 200..=299 | 404 | 409 | 412) {
+        // What these mean `object_store` knows; of the others it would keep no more than the text.
+        let is_understood = match status {
+            404 => is_of_object && (is_conditional || method == Method::Delete),
+            409 | 412 => is_conditional,
+            status => (200..=299).contains(&status),
+        };
+        if !is_understood {
             return Err(Arc::new(self.refused(response).await));
         }
         let told = response.guest_headers();
@@ -230,7 +243,7 @@ impl Sender {
             }
             body.extend_from_slice(&bytes);
         }
-        if status == 404 {
+        if !(200..=299).contains(&status) {
             let text = String::from_utf8_lossy(&body);
             let refused = BucketError::told(status, &text, None, true, &self.0.url);
             if let BucketError::Refused {
@@ -240,6 +253,14 @@ impl Sender {
             {
                 return Err(Arc::new(refused));
             }
+            // Errors repeat it.
+            body.clear();
+        }
+        // A server that is long about it has said 200 before it knew.
+        if method == Method::Post && body.windows(ERROR.len()).any(|part| part == ERROR) {
+            let text = String::from_utf8_lossy(&body);
+            let refused = BucketError::told(status, &text, None, true, &self.0.url);
+            return Err(Arc::new(refused));
         }
         let mut answer = HttpResponse::new(body.freeze().into());
         *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();

@@ -80,7 +80,7 @@ impl Bucket {
     }
 
     /// The answer to a request without a body; empty when there is nothing of that name.
-    fn text(
+    pub(super) fn text(
         &self,
         method: Method,
         url: &Url,
@@ -99,7 +99,7 @@ impl Bucket {
             })
     }
 
-    fn broken(&self, action: &'static str, key: &str, detail: &str) -> CacheError {
+    pub(super) fn broken(&self, action: &'static str, key: &str, detail: &str) -> CacheError {
         CacheError::Bucket {
             label: self.0.label.clone(),
             action,

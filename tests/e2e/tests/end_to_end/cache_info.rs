@@ -79,6 +79,31 @@ fn info_tells_which_conditions_a_server_honours_and_changes_nothing() {
 }
 
 #[test]
+fn the_hint_to_make_a_cache_names_no_other_bucket() {
+    let server = S3Server::start();
+    server.make_bucket("team");
+    let sandbox = Sandbox::new()
+        .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    let url = format!("s3://team?endpoint={}&region=eu-west-1", server.url());
+    cache(&sandbox, &["info", &url])
+        .exits(6)
+        .says(["`nix-fetchhost cache init` with the same URL"]);
+}
+
+#[test]
+fn what_the_server_makes_of_conditions_is_not_said_where_nobody_can_tell() {
+    let server = S3Server::with(Quirk::Refuses("PUT", 403, "AccessDenied"));
+    server.put("team", "nix-cache-info", b"StoreDir: /nix/store\n");
+    let sandbox = Sandbox::new()
+        .variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    let url = format!("s3://team?endpoint={}", server.url());
+    let told = cache(&sandbox, &["info", &url, "--json"]).exits(0).json();
+    assert!(told.get("conditional_writes").is_none(), "{told}");
+}
+
+#[test]
 fn a_url_that_is_none_is_refused_with_what_to_write() {
     let sandbox = Sandbox::new();
     for (url, says) in [

@@ -1,7 +1,7 @@
 //! `--to s3://` against an S3 server that checks every signature, judged by real Nix, which reads the bucket's
 //! folder.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -194,7 +194,11 @@ fn a_publisher_that_is_killed_leaves_no_record_and_the_next_one_completes() {
 
 #[test]
 fn several_publishers_at_once_make_one_valid_record() {
-    for quirk in [Quirk::None, Quirk::IgnoresConditions] {
+    for quirk in [
+        Quirk::None,
+        Quirk::IgnoresConditions,
+        Quirk::RefusesConditions,
+    ] {
         let (standin, server, sandbox) = (private_project(), server(quirk), with_keys());
         let line = CommandLine::tree(&standin).with("--to", url(&server, ""));
         let children: Vec<_> = (0..6)
@@ -298,6 +302,82 @@ fn each_refusal_has_its_own_message_and_remedy() {
         publish(&server, &with_keys()).exits(6).says([says]);
         nothing(&server);
     }
+}
+
+#[test]
+fn what_a_server_says_is_not_repeated_not_even_of_an_error_below_a_status_of_success() {
+    let (standin, line) = large();
+    for (quirk, says) in [
+        (
+            Quirk::FailsAtTheEnd,
+            "the server answered 200 (InternalError)",
+        ),
+        (
+            Quirk::Refuses("POST", 404, "NoSuchUpload"),
+            "the server answered 404 (NoSuchUpload)",
+        ),
+        (
+            Quirk::Refuses("PUT", 409, "OperationAborted"),
+            "the server answered 409 (OperationAborted)",
+        ),
+    ] {
+        let (server, sandbox) = (server(quirk), with_keys());
+        let line = line
+            .clone()
+            .with("--to", url(&server, "&compression=none"))
+            .flag("-vv");
+        let told = sandbox.run(line).exits(6).says([says]).stderr;
+        assert!(!told.contains("words of the server"), "{told}");
+        assert_eq!(held(&server, ".narinfo"), Vec::<String>::new());
+    }
+    drop(standin);
+}
+
+#[test]
+fn a_redirect_out_of_the_bucket_is_refused_and_no_grant_is_proposed_for_it() {
+    let (standin, server, sandbox) = (private_project(), server(Quirk::SendsOn), with_keys());
+    server.make_bucket("other-bucket");
+    let line = CommandLine::tree(&standin).with("--to", url(&server, ""));
+    let told = sandbox
+        .run(line)
+        .exits(6)
+        .says(["sends the request on", "/other-bucket/object", "`region`"])
+        .stderr;
+    assert!(!told.contains("[[grant]]"), "{told}");
+    assert!(files_below(&server.bucket("other-bucket")).is_empty());
+    assert!(!asked(&server).concat().contains("other-bucket"));
+}
+
+#[test]
+fn a_second_signal_waits_for_no_server() {
+    let (standin, line) = large();
+    let (server, sandbox) = (server(Quirk::SilentAboutParts), with_keys());
+    let line = line.with("--to", url(&server, "&compression=none"));
+    let mut child = sandbox
+        .command()
+        .args(line.into_words())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !asked(&server)
+        .iter()
+        .any(|line| line.contains("partNumber="))
+    {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id().to_string();
+    let interrupt = || {
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.unwrap().success());
+    };
+    interrupt();
+    thread::sleep(Duration::from_millis(300));
+    let started = Instant::now();
+    interrupt();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(started.elapsed() < Duration::from_secs(8));
+    drop(standin);
 }
 
 #[test]
