@@ -1,6 +1,7 @@
 //! Pushes that are killed, and several at once: whoever reads the cache finds nothing half.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
@@ -26,13 +27,14 @@ fn texts(nix: &Nix) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The command that pushes them, which reads their list from a file.
+/// The command that pushes them, which reads their list from a file of its own.
 fn command(sandbox: &Sandbox, query: &str, paths: &[String]) -> std::process::Command {
-    let list = sandbox.path("list");
-    fs::write(&list, paths.join("\n")).unwrap();
+    let mut list = tempfile::tempfile().unwrap();
+    list.write_all(paths.join("\n").as_bytes()).unwrap();
+    list.rewind().unwrap();
     let mut command = sandbox.command();
     command.args(push(sandbox, query).flag("--stdin").into_words());
-    command.stdin(fs::File::open(list).unwrap());
+    command.stdin(list);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
