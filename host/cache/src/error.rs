@@ -145,7 +145,7 @@ impl CacheError {
             Self::Compression { .. } => None,
             Self::Bucket { source, action, .. } => source.hint(action),
             Self::Unconditional { .. } => Some(
-                "if nobody else writes to this cache meanwhile, say so with `--single-writer`, or `single-writer=true` in its URL"
+                "if nobody else writes to this cache meanwhile, say so with `single-writer=true` in its URL; `cache` commands also take `--single-writer`"
                     .to_owned(),
             ),
             Self::Parts { .. } => {

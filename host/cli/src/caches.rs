@@ -24,9 +24,31 @@ const MAX_INFO: u64 = 64 * 1024;
 /// How long a server may take to forget what was sent of an upload that is given up.
 const GIVING_UP: Duration = Duration::from_secs(10);
 
-/// Opens the cache of a `cache` command, for much writing.
-pub(crate) fn of_command(context: &Context, args: &CacheArgs) -> Result<Cache, Failure> {
-    of_url(context, url_of(args)?)
+/// What a command does with a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It reads it.
+    Reading,
+    /// It writes one output.
+    One,
+    /// It writes much, which is synced all at once where the cache is a folder.
+    Many,
+}
+
+impl Purpose {
+    /// Much is written, if anything.
+    pub(crate) const fn writing(writes: bool) -> Self {
+        if writes { Self::Many } else { Self::Reading }
+    }
+}
+
+/// Opens the cache of a `cache` command.
+pub(crate) fn of_command(
+    context: &Context,
+    args: &CacheArgs,
+    purpose: Purpose,
+) -> Result<Cache, Failure> {
+    of_url(context, url_of(args)?, purpose)
 }
 
 /// The URL that a `cache` command was given.
@@ -36,11 +58,11 @@ pub(crate) fn url_of(args: &CacheArgs) -> Result<CacheUrl, Failure> {
     Ok(url)
 }
 
-/// Opens the cache of a `cache` command by its URL, for much writing.
-pub(crate) fn of_url(context: &Context, url: CacheUrl) -> Result<Cache, Failure> {
+/// Opens the cache of a `cache` command by its URL.
+pub(crate) fn of_url(context: &Context, url: CacheUrl, purpose: Purpose) -> Result<Cache, Failure> {
     let keyring = context.keyring().asking(ask_hidden);
     let client = context.client(Arc::new(keyring));
-    open(context, &client, url, true)
+    open(context, &client, url, purpose)
 }
 
 /// What a cache says about itself, without which it is none.
@@ -70,12 +92,12 @@ pub(crate) fn parse(text: &str) -> Result<CacheUrl, Failure> {
     })
 }
 
-/// Opens a cache that the user typed. `many`: what is written to a folder is synced later, all at once.
+/// Opens a cache that the user typed.
 pub(crate) fn open(
     context: &Context,
     client: &Client,
     url: CacheUrl,
-    many: bool,
+    purpose: Purpose,
 ) -> Result<Cache, Failure> {
     let bucket = match &url.place {
         CachePlace::Folder(_) => None,
@@ -83,11 +105,12 @@ pub(crate) fn open(
     };
     match bucket {
         Some(place) => {
-            let bucket = reach(context, client, &place, &url)?;
+            let bucket = reach(context, client, &place, &url, purpose)?;
             Ok(Cache::new(url, Arc::new(bucket)))
         }
         // What is no bucket is a folder.
-        None => Cache::on_disk(url, many).ok_or_else(|| Failure::usage("the cache is nowhere")),
+        None => Cache::on_disk(url, purpose != Purpose::One)
+            .ok_or_else(|| Failure::usage("the cache is nowhere")),
     }
 }
 
@@ -96,14 +119,19 @@ fn reach(
     client: &Client,
     place: &BucketUrl,
     url: &CacheUrl,
+    purpose: Purpose,
 ) -> Result<Bucket, Failure> {
     let config = &context.settings.config;
     // Without any access keys a public bucket can be read.
     let is_signed = place.profile.is_some() || context.environment.has_aws_keys;
     let (broker, slot) = Broker::for_bucket(place, config, true, is_signed)?;
     // What no request may do is found before anything is asked.
+    let (method, has_body) = match purpose {
+        Purpose::Reading => (Method::Get, false),
+        Purpose::One | Purpose::Many => (Method::Put, true),
+    };
     broker
-        .authorize(Method::Put, &place.url, slot.as_ref(), true)
+        .authorize(method, &place.url, slot.as_ref(), has_body)
         .map_err(|denial| denied(&denial))?;
     let bucket = Bucket::new(place, &url.writing, client.clone(), Arc::new(broker), slot);
     Ok(bucket?)

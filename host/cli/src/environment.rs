@@ -22,14 +22,15 @@ const AUTHORITIES: [&str; 2] = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
 // `REQUEST_METHOD` are asked for by `Proxies::from_environment`.
 
 /// Where AWS's own tools look for access keys: variables that hold them, or name a place of them.
-const AWS_KEYS: [&str; 4] = [
+const AWS_KEYS: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
     "AWS_PROFILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
-/// The file in the home where they look then.
-const AWS_FILE: &str = ".aws/credentials";
+/// The files in the home where they look then.
+const AWS_FILES: [&str; 2] = [".aws/credentials", ".aws/config"];
 
 /// The folder name below the XDG folders.
 const FOLDER: &str = "nix-fetchhost";
@@ -99,7 +100,7 @@ fn has_aws_keys(lookup: impl Fn(&str) -> Option<OsString>) -> bool {
     let is_set = |name: &&str| lookup(name).is_some_and(|value| !value.is_empty());
     let has_file = || {
         let home = lookup(HOME).map(PathBuf::from);
-        home.is_some_and(|home| home.join(AWS_FILE).exists())
+        home.is_some_and(|home| AWS_FILES.iter().any(|file| home.join(file).exists()))
     };
     AWS_KEYS.iter().any(is_set) || has_file()
 }

@@ -21,7 +21,7 @@ use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
 use crate::args::{FetchArgs, OutputArgs};
-use crate::caches;
+use crate::caches::{self, Purpose};
 use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
@@ -365,7 +365,7 @@ fn destinations(
         if text.starts_with("s3:") {
             // What goes to a bucket is no part of the fetch's own record.
             let client = session.client.with_own_journal();
-            let cache = caches::open(context, &client, caches::parse(text)?, false)?;
+            let cache = caches::open(context, &client, caches::parse(text)?, Purpose::One)?;
             return Ok(Destination::Cache(cache));
         }
         text.parse()

@@ -133,7 +133,11 @@ impl Sender {
         }
         Ok(Some(Answer {
             length: response.content_length(),
-            version: response.header("etag").map(|tag| Version(tag.to_owned())),
+            // A weak one may stand for several states.
+            version: response
+                .header("etag")
+                .filter(|tag| !tag.starts_with("W/"))
+                .map(|tag| Version(tag.to_owned())),
             response,
         }))
     }

@@ -95,12 +95,12 @@ impl BucketUpload {
         if self.parts.is_none() {
             self.parts = Some(self.begin()?);
         }
-        while self.buffer.len() >= part {
-            let rest = self.buffer.split_off(part);
-            let whole = mem::replace(&mut self.buffer, rest);
-            self.send(whole)?;
+        let mut waiting = Bytes::from(mem::take(&mut self.buffer));
+        while waiting.len() >= part {
+            self.send(waiting.split_to(part))?;
         }
-        self.buffer.reserve_exact(part - self.buffer.len());
+        self.buffer.reserve_exact(part);
+        self.buffer.extend_from_slice(&waiting);
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl BucketUpload {
         })
     }
 
-    fn send(&mut self, bytes: Vec<u8>) -> Result<(), CacheError> {
+    fn send(&mut self, bytes: Bytes) -> Result<(), CacheError> {
         let shared = &self.bucket.0;
         let Some(parts) = &mut self.parts else {
             return Ok(());
@@ -148,7 +148,7 @@ impl BucketUpload {
                 limit: shared.writing.part.saturating_mul(MAX_PARTS as u64),
             });
         }
-        let payload = PutPayload::from_bytes(Bytes::from(bytes));
+        let payload = PutPayload::from_bytes(bytes);
         parts
             .sending
             .spawn_on(parts.upload.put_part(payload), &shared.handle);
@@ -215,7 +215,7 @@ impl Upload for BucketUpload {
                 .map_err(self.bucket.failed("upload", wanted.as_str()));
         }
         if !bytes.is_empty() {
-            self.send(bytes)?;
+            self.send(Bytes::from(bytes))?;
         }
         let shared = std::sync::Arc::clone(&self.bucket.0);
         let Some(parts) = &mut self.parts else {

@@ -15,7 +15,7 @@ use fetchhost_policy::printable;
 use super::bar::Bar;
 use super::paths::store_path;
 use crate::args::cache::GcArgs;
-use crate::caches;
+use crate::caches::{self, Purpose};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -39,7 +39,7 @@ pub(crate) async fn gc(context: &Context, args: &GcArgs) -> Result<(), Failure> 
         young: before(HOUR, args.orphan_hours),
         ignore_damaged: args.ignore_damaged,
     };
-    let cache = caches::of_command(context, &args.cache)?;
+    let cache = caches::of_command(context, &args.cache, Purpose::writing(args.delete))?;
     let jobs = args.jobs.map_or_else(
         || match cache.url().place {
             CachePlace::Folder(_) => {

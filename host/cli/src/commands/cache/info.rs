@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::cache::CacheArgs;
-use crate::caches;
+use crate::caches::{self, Purpose};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -35,7 +35,7 @@ struct CacheReport {
 
 /// Says what a cache is, what is in it, and what its server can do.
 pub(crate) async fn info(context: &Context, args: &CacheArgs, json: bool) -> Result<(), Failure> {
-    let cache = caches::of_command(context, args)?;
+    let cache = caches::of_command(context, args, Purpose::Reading)?;
     let report = caches::work(move |_| {
         let label = cache.label();
         let said = caches::info(&cache)?;

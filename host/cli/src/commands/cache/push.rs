@@ -22,7 +22,7 @@ use fetchhost_formats::StorePath;
 use fetchhost_sinks::{SinkError, Store, StoreReader, StoreUrl, StoreUrlError};
 
 use crate::args::cache::PushArgs;
-use crate::caches::{self, Stopping};
+use crate::caches::{self, Purpose, Stopping};
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 use crate::printer::Printer;
@@ -50,7 +50,7 @@ pub(crate) async fn push(context: &Context, args: &PushArgs) -> Result<(), Failu
     }
     let typed = typed(args)?;
     let (cache, pusher) = (
-        caches::of_command(context, &args.cache)?,
+        caches::of_command(context, &args.cache, Purpose::writing(!args.dry_run))?,
         Pusher::new(context, args)?,
     );
     let report = caches::work(move |stopping| {

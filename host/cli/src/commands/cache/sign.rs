@@ -19,7 +19,7 @@ use fetchhost_policy::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::cache::SignArgs;
-use crate::caches::{self, Stopping};
+use crate::caches::{self, Purpose, Stopping};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Partial};
@@ -45,7 +45,7 @@ pub(crate) async fn sign(context: &Context, args: &SignArgs) -> Result<(), Failu
     }
     let trusted = keys::trusted(&args.trusted_key)?;
     let store = LocalStore::of(args)?;
-    let cache = caches::of_url(context, url)?;
+    let cache = caches::of_url(context, url, Purpose::writing(!args.dry_run))?;
     let jobs = match (args.jobs, &cache.url().place) {
         (Some(jobs), _) => jobs.get().into(),
         (None, CachePlace::Bucket(_)) => BUCKET_JOBS,

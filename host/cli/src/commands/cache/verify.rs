@@ -17,7 +17,7 @@ use fetchhost_sinks::{SinkError, Store, StoreError, StoreReader, StoreUrl};
 use super::bar::Bar;
 use super::paths::store_path;
 use crate::args::cache::VerifyArgs;
-use crate::caches;
+use crate::caches::{self, Purpose};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -43,7 +43,7 @@ pub(crate) async fn verify(context: &Context, args: &VerifyArgs) -> Result<(), F
         .iter()
         .map(|path| store_path(path))
         .collect::<Result<_, _>>()?;
-    let cache = caches::of_command(context, &args.cache)?;
+    let cache = caches::of_command(context, &args.cache, Purpose::writing(args.repair))?;
     let others = others(context, &args.from)?;
     let (is_repairing, uses_store) = (args.repair, args.repair && !args.no_store);
     let jobs = args.jobs.map_or_else(|| jobs(&cache), usize::from);
@@ -117,7 +117,7 @@ fn trusted(text: &str) -> Result<PublicKey, Failure> {
 fn others(context: &Context, urls: &[String]) -> Result<Vec<Cache>, Failure> {
     let keyring = Keyring::new().asking(ask_hidden);
     let client = context.client(Arc::new(keyring));
-    let open = |url: &String| caches::open(context, &client, caches::parse(url)?, true);
+    let open = |url: &String| caches::open(context, &client, caches::parse(url)?, Purpose::Reading);
     urls.iter().map(open).collect()
 }
 

@@ -9,7 +9,7 @@ use fetchhost_formats::StorePath;
 use super::Pusher;
 use super::queue::{Entry, Queue};
 use crate::args::cache::PushArgs;
-use crate::caches::{self, Stopping};
+use crate::caches::{self, Purpose, Stopping};
 use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub(super) async fn drain(context: &Context, args: &PushArgs) -> Result<(), Fail
         let _ = rustix::process::setsid();
     }
     let queue = Queue::open(context, args)?;
-    let cache = caches::of_command(context, &args.cache)?;
+    let cache = caches::of_command(context, &args.cache, Purpose::Many)?;
     let pusher = Pusher::new(context, args)?;
     let is_patient = !args.detached;
     caches::work(move |stopping| {
