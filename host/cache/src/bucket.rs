@@ -245,7 +245,8 @@ impl Objects for Bucket {
         bytes: &[u8],
         of: &Version,
     ) -> Result<bool, CacheError> {
-        let known = self.conditions()?.update;
+        let conditions = self.conditions()?;
+        let known = conditions.update;
         if known != Condition::Honoured && !self.0.writing.single_writer {
             return Err(CacheError::Unconditional {
                 label: self.0.label.clone(),
@@ -255,7 +256,7 @@ impl Objects for Bucket {
         if known == Condition::Unsupported {
             return self.put(key, kind, bytes).map(|()| true);
         }
-        match self.write(key, kind, bytes, PutMode::Update(state(&of.0))) {
+        match self.write(key, kind, bytes, PutMode::Update(conditions.state(of))) {
             Ok(()) => Ok(true),
             Err(error) if is_unmet(&error) => Ok(false),
             Err(error) => Err(self.failed("write", key.as_str())(error)),
@@ -295,7 +296,7 @@ impl Objects for Bucket {
     }
 
     fn conditional_writes(&self) -> Option<[bool; 2]> {
-        let Conditions { create, update } = self.conditions().ok()?;
+        let Conditions { create, update, .. } = self.conditions().ok()?;
         let is_known = |found: &Condition| *found != Condition::Unknown;
         let all = [create, update];
         all.iter()

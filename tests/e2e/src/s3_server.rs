@@ -32,6 +32,8 @@ pub enum Quirk {
     IgnoresConditions,
     /// It knows no conditions of writing, and does nothing that has one, as Backblaze's does.
     RefusesConditions,
+    /// It compares the state of an object without the quotes that it tells it with, as Ceph 16 does.
+    BareStates,
     /// It cannot put the parts of an upload together, and says so below a status of success, as AWS's may.
     FailsAtTheEnd,
     /// It sends what is written on to another bucket.
@@ -200,6 +202,15 @@ impl Quirk {
     fn apply(&self, request: &mut Request<Incoming>) -> Option<Response<s3s::Body>> {
         match self {
             Self::None | Self::SilentAboutParts => None,
+            Self::BareStates => {
+                let state = request.headers().get(IF_MATCH)?.to_str().ok()?.to_owned();
+                if state.starts_with('"') {
+                    return Some(refusal(412, "PreconditionFailed"));
+                }
+                let quoted = format!("\"{state}\"").parse().unwrap();
+                request.headers_mut().insert(IF_MATCH, quoted);
+                None
+            }
             Self::SendsOn => (request.method() == "PUT").then(|| {
                 let mut answer = refusal(307, "TemporaryRedirect");
                 let to = "/other-bucket/object".parse().unwrap();

@@ -2,11 +2,11 @@
 
 use std::sync::PoisonError;
 
-use object_store::PutMode;
+use object_store::{PutMode, UpdateVersion};
 
 use super::{Bucket, BucketError, state};
 use crate::error::CacheError;
-use crate::objects::{Key, Kind, Objects as _};
+use crate::objects::{Key, Kind, Objects as _, Version};
 
 /// The longest `nix-cache-info` that conditions of writing are tried with, in bytes.
 const MAX_INFO: u64 = 64 * 1024;
@@ -20,6 +20,8 @@ pub(super) struct Conditions {
     pub(super) create: Condition,
     /// To write only over a certain state.
     pub(super) update: Condition,
+    /// Whether it compares states without the quotes that it told them with, as Ceph 16 does.
+    pub(super) is_bare: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,19 @@ impl Conditions {
     const UNKNOWN: Self = Self {
         create: Condition::Unknown,
         update: Condition::Unknown,
+        is_bare: false,
     };
+
+    /// The state of an object as the server compares it.
+    pub(super) fn state(&self, version: &Version) -> UpdateVersion {
+        let tag = &version.0;
+        let tag = if self.is_bare {
+            tag.trim_matches('"')
+        } else {
+            tag
+        };
+        state(tag)
+    }
 }
 
 impl Bucket {
@@ -71,10 +85,25 @@ impl Bucket {
                 error => Err(error),
             },
         };
-        let found = Conditions {
+        let mut found = Conditions {
             create: tried(PutMode::Create)?,
             update: tried(PutMode::Update(state(NO_STATE)))?,
+            is_bare: false,
         };
+        // The state that it is in has to be let through, too.
+        if let (Condition::Honoured, Some(version)) = (found.update, &info.version) {
+            let refuses = |found: &Conditions| -> Result<bool, CacheError> {
+                let there = PutMode::Update(found.state(version));
+                Ok(tried(there)? == Condition::Honoured)
+            };
+            if refuses(&found)? {
+                found.is_bare = true;
+                if refuses(&found)? {
+                    found.update = Condition::Unknown;
+                    return Ok(found);
+                }
+            }
+        }
         tracing::debug!(bucket = self.0.label, ?found, "conditions of writing");
         Ok(*self.0.conditions.get_or_init(|| found))
     }

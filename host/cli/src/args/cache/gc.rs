@@ -32,9 +32,12 @@ pub(crate) struct GcArgs {
     /// Go on although there are records that cannot be parsed
     #[arg(long)]
     pub(crate) ignore_damaged: bool,
-    /// Do it
+    /// Take it away
     #[arg(long)]
     pub(crate) delete: bool,
+    /// Only say what would go, which is the default
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) dry_run: bool,
     /// How many records are read at once
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
