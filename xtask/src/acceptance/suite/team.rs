@@ -118,7 +118,12 @@ pub(super) fn collected(scene: &Scene<'_>) -> Result<Outcome> {
         .owner()
         .put(&format!("/{bucket}/nar/orphan.nar"), b"nobody's")?;
     let before = scene.owner().list(bucket)?;
-    cache(scene, &store, &["gc", &url, "--dry-run"])?.ends(0, &["orphan.nar"])?;
+    cache(
+        scene,
+        &store,
+        &["gc", &url, "--dry-run", "--orphan-hours", "0"],
+    )?
+    .ends(0, &["orphan.nar"])?;
     let after = scene.owner().list(bucket)?;
     ensure!(
         before == after,
