@@ -121,7 +121,7 @@ pub(super) fn collected(scene: &Scene<'_>) -> Result<Outcome> {
     cache(
         scene,
         &store,
-        &["gc", &url, "--dry-run", "--orphan-hours", "0"],
+        &["gc", &url, "--dry-run", "--orphan-hours", "0", "-v"],
     )?
     .ends(0, &["orphan.nar"])?;
     let after = scene.owner().list(bucket)?;

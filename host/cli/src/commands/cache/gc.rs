@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use fetchhost_cache::{CachePlace, HashPart, Keep, Work, collect, plan};
+use fetchhost_cache::{CachePlace, HashPart, Keep, Plan, Work, collect, plan};
 use fetchhost_policy::printable;
 
 use super::bar::Bar;
@@ -64,6 +64,9 @@ pub(crate) async fn gc(context: &Context, args: &GcArgs) -> Result<(), Failure> 
         let Some(planned) = planned? else {
             return Ok(None);
         };
+        for name in names(&planned) {
+            printer.detail(&printable(&name));
+        }
         let report = GcReport::new(&cache, &planned);
         if !is_deleting {
             return Ok(Some(report));
@@ -90,6 +93,21 @@ pub(crate) async fn gc(context: &Context, args: &GcArgs) -> Result<(), Failure> 
         }
     }
     report.verdict()
+}
+
+/// All that can go, by name.
+fn names(plan: &Plan) -> impl Iterator<Item = String> {
+    let records = plan
+        .records
+        .iter()
+        .map(|(hash, _)| format!("{}.narinfo", hash.as_str()));
+    let others = [&plan.listings, &plan.nars, &plan.temporary];
+    let others = others
+        .into_iter()
+        .flat_map(|some| some.iter().map(|(key, _)| key.to_string()));
+    let uploads = plan.uploads.iter();
+    let uploads = uploads.map(|upload| format!("{} (unfinished upload)", upload.key));
+    records.chain(others).chain(uploads)
 }
 
 /// What was given as roots; none when nothing was.
