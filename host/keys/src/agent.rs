@@ -57,6 +57,7 @@ pub(crate) fn find(
             .map(PathBuf::from)
             .ok_or(KeyProblem::Agent(AgentProblem::NoSocket))?,
     };
+    let wanted = wanted.trim();
     let wanted_blob = match wanted.strip_prefix("SHA256:") {
         Some(_) => None,
         None => {
@@ -72,11 +73,9 @@ pub(crate) fn find(
         .into_iter()
         .find(|blob| match &wanted_blob {
             Some(wanted) => wanted == blob,
-            None => ssh_fingerprint(blob) == wanted.trim_end_matches('='),
+            None => ssh_fingerprint(blob) == wanted,
         })
-        .ok_or_else(|| {
-            KeyProblem::Agent(AgentProblem::NoKey(printable(wanted.trim()).into_owned()))
-        })?;
+        .ok_or_else(|| KeyProblem::Agent(AgentProblem::NoKey(printable(wanted).into_owned())))?;
     let public = PublicKey::from_ssh(&blob).map_err(KeyProblem::Public)?;
     let key = AgentKey {
         socket,

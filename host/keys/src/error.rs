@@ -2,7 +2,10 @@
 
 mod place;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use fetchhost_credentials::{AgeProblem, FileError, IDENTITY_VARIABLE, IdentityError};
 use fetchhost_policy::{KeyName, Use};
@@ -134,7 +137,7 @@ impl KeyProblem {
                 if error.kind() == io::ErrorKind::NotFound =>
             {
                 format!(
-                    "put the key to `{}` (mode 0600), or correct `source` of `[key.{key}]`",
+                    "put the key at `{}` (mode 0600), or correct `source` of `[key.{key}]`",
                     path.display()
                 )
             }
@@ -155,36 +158,28 @@ impl KeyProblem {
                 _ => "encrypt the key again, as `age` does".to_owned(),
             },
             Self::Identity(error) => return error.hint(),
-            Self::Content { path, problem } => return problem.hint(path),
-            Self::Public(error) => return error.hint().map(str::to_owned),
+            Self::Content { path, problem } => problem.hint(path),
+            Self::Public(error) => error.hint().to_owned(),
             Self::OtherPublicKey => {
                 format!("check `source` and `public-key` of `[key.{key}]`: one of them was changed")
             }
             Self::Locked => {
                 format!("write the public key as `public-key` into `[key.{key}]`; it is no secret")
             }
-            Self::Use { .. } => format!(
-                "take `{}` out of `use` of `[key.{key}]`, or name another key for it",
-                self.asked().unwrap_or(Use::Raw)
-            ),
+            Self::Use { asked, .. } => {
+                format!("take `{asked}` out of `use` of `[key.{key}]`, or name another key for it")
+            }
             Self::Agent(problem) => problem.hint(),
             Self::Token(problem) => problem.hint(),
             Self::NoPkcs11 => "build it with `cargo install --features pkcs11`".to_owned(),
             Self::Pin(_) => format!("correct `pin` of `[key.{key}]`"),
         })
     }
-
-    const fn asked(&self) -> Option<Use> {
-        match self {
-            Self::Use { asked, .. } => Some(*asked),
-            _ => None,
-        }
-    }
 }
 
 impl ContentProblem {
-    fn hint(&self, path: &std::path::Path) -> Option<String> {
-        Some(match self {
+    fn hint(&self, path: &Path) -> String {
+        match self {
             Self::Unrecognised => "`minisign -G`, `ssh-keygen` and `openssl genpkey` write such files; keys of Nix's sign caches only".to_owned(),
             Self::OldForm(_) => format!(
                 "write it anew: `openssl pkcs8 -topk8 -in {} -out NEW`",
@@ -198,8 +193,8 @@ impl ContentProblem {
             Self::TooMuchWork => "give it its passphrase anew, with fewer rounds".to_owned(),
             Self::NoTerminal => "where nobody can type, use an agent (`ssh-add`), or keep the key without a passphrase in a file that age encrypted".to_owned(),
             Self::NotEntered(_) => "run it again and enter the passphrase".to_owned(),
-            Self::Public(error) => return error.hint().map(str::to_owned),
-        })
+            Self::Public(error) => error.hint().to_owned(),
+        }
     }
 }
 

@@ -44,6 +44,7 @@ const SHA512_INFO: &[u8] = &[
 
 /// A key on a token, in a session that is logged in.
 pub(crate) struct TokenKey {
+    token: String,
     session: Mutex<Session>,
     handle: ObjectHandle,
     algorithm: Algorithm,
@@ -72,6 +73,7 @@ pub(crate) fn open(
     Ok(Unlocked {
         kind: Kind::Token,
         material: Material::Token(TokenKey {
+            token: token.to_owned(),
             session: Mutex::new(session),
             handle,
             algorithm: public.algorithm(),
@@ -135,7 +137,7 @@ impl TokenKey {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         session
             .sign(mechanism, self.handle, data)
-            .map_err(|error| of("", &error))
+            .map_err(|error| of(&self.token, &error))
     }
 }
 

@@ -62,17 +62,17 @@ pub enum PublicKeyError {
 impl PublicKeyError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unrecognised => Some(
-                "give the content of minisign's `.pub` file, of an `id_….pub`, or what `openssl pkey -pubout` prints",
-            ),
-            Self::Damaged => None,
-            Self::Unsupported(_) => Some(
-                "use a key of Ed25519, ECDSA P-256 or RSA; keys of security tokens work through PKCS#11",
-            ),
+            Self::Unrecognised => {
+                "give the content of minisign's `.pub` file, of an `id_….pub`, or what `openssl pkey -pubout` prints"
+            }
+            Self::Damaged => "copy it again, all of it",
+            Self::Unsupported(_) => {
+                "use a key of Ed25519, ECDSA P-256 or RSA; keys of security tokens work through PKCS#11"
+            }
             Self::RsaTooSmall(_) | Self::RsaTooLarge(_) => {
-                Some("make another key: Ed25519, ECDSA P-256, or RSA of 3072 to 8192 bits")
+                "make another key: Ed25519, ECDSA P-256, or RSA of 3072 to 8192 bits"
             }
         }
     }
@@ -94,6 +94,8 @@ pub(crate) enum Numbers {
     Rsa {
         n: Vec<u8>,
         e: Vec<u8>,
+        /// The whole key as SubjectPublicKeyInfo.
+        spki: Vec<u8>,
     },
 }
 
@@ -110,6 +112,10 @@ impl PublicKey {
 
     pub(crate) fn p256(point: &[u8]) -> Result<Self, PublicKeyError> {
         let point: Point = point.try_into().map_err(|_| PublicKeyError::Damaged)?;
+        // Not compressed, and nothing in between.
+        if point[0] != 4 {
+            return Err(PublicKeyError::Damaged);
+        }
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &point)
             .parse()
             .map_err(|_| PublicKeyError::Damaged)?;
@@ -125,13 +131,15 @@ impl PublicKey {
         if bits > MAX_RSA_BITS {
             return Err(PublicKeyError::RsaTooLarge(bits));
         }
-        let components = RsaPublicKeyComponents { n, e };
-        if e == [1] || components.as_der().is_err() {
+        let spki = RsaPublicKeyComponents { n, e }.as_der();
+        let spki = spki.map_err(|_| PublicKeyError::Damaged)?.as_ref().to_vec();
+        if e == [1] {
             return Err(PublicKeyError::Damaged);
         }
         Ok(Numbers::Rsa {
             n: n.to_vec(),
             e: e.to_vec(),
+            spki,
         }
         .into())
     }
@@ -163,11 +171,7 @@ impl PublicKey {
         match &self.numbers {
             Numbers::Ed25519(key) => [ED25519_PREFIX, key.as_bytes()].concat(),
             Numbers::P256(point) => [P256_PREFIX, point].concat(),
-            // What cannot be written was refused when the key was made.
-            Numbers::Rsa { n, e } => RsaPublicKeyComponents { n, e }
-                .as_der()
-                .map(|der| der.as_ref().to_vec())
-                .unwrap_or_default(),
+            Numbers::Rsa { spki, .. } => spki.clone(),
         }
     }
 

@@ -202,7 +202,6 @@ impl Signers {
             AgeFileError::File(error) => KeyProblem::File(error),
             AgeFileError::Age { path, problem } => KeyProblem::Age { path, problem },
             AgeFileError::Identity(error) => KeyProblem::Identity(error),
-            other => KeyProblem::Pin(other.to_string()),
         })
     }
 

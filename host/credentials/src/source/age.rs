@@ -30,7 +30,6 @@ const MAX_WORK_FACTOR: u8 = 20;
 
 /// Why an age file gives nothing.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum AgeFileError {
     /// It cannot be read or is not to be trusted.
     #[error("{0}")]

@@ -156,7 +156,7 @@ pub(super) fn unlock(
             .map(Material::P256)
             .map_err(|_| ContentProblem::Damaged)?
         }
-        Numbers::Rsa { n, e } => Material::Rsa(rsa(&mut reader, n, e)?),
+        Numbers::Rsa { n, e, .. } => Material::Rsa(rsa(&mut reader, n, e)?),
     };
     Ok(Unlocked {
         kind: Kind::OpenSsh,

@@ -135,7 +135,7 @@ impl PublicKey {
                 wire::put_string(&mut blob, b"nistp256");
                 wire::put_string(&mut blob, point);
             }
-            Numbers::Rsa { n, e } => {
+            Numbers::Rsa { n, e, .. } => {
                 wire::put_positive(&mut blob, e);
                 wire::put_positive(&mut blob, n);
             }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod forms;
+mod hostile;
 mod minisign;
 mod openssl;
 mod public;

@@ -5,81 +5,16 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use fetchhost_credentials::{Identities, Secret};
-use fetchhost_keys::{Digester, PublicKey, SignError};
+use fetchhost_keys::{PublicKey, SignError};
 use fetchhost_policy::{KeySource, Use};
-use proptest::prelude::*;
 
-use crate::support::{
-    CANARY, PKCS1, PSS, Stage, User, content, in_file, minisign, shown, spec, sshsig,
+use crate::{
+    forms::{
+        PUBLIC, hex, minisign_bytes, minisign_text, openssh_bytes, openssh_ed25519, pem,
+        pkcs8_bytes, string,
+    },
+    support::{CANARY, PKCS1, PSS, Stage, User, content, in_file, minisign, shown, spec, sshsig},
 };
-
-/// RFC 8032's second test: seed and public key.
-const SEED: &str = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
-const PUBLIC: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
-
-fn hex(text: &str) -> Vec<u8> {
-    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(byte).collect()
-}
-
-fn string(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
-    [&length[..], bytes].concat()
-}
-
-fn pem(label: &str, bytes: &[u8]) -> String {
-    let body = STANDARD.encode(bytes);
-    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-}
-
-/// What minisign's file encodes, of a key without a password.
-fn minisign_bytes() -> Vec<u8> {
-    let zeros = [0; 48];
-    [
-        b"Ed\0\0B2",
-        &zeros[..],
-        b"12345678",
-        &hex(SEED),
-        &hex(PUBLIC),
-        &[0; 32],
-    ]
-    .concat()
-}
-
-fn minisign_text(bytes: &[u8]) -> String {
-    format!("untrusted comment: a key\n{}\n", STANDARD.encode(bytes))
-}
-
-fn pkcs8_bytes() -> Vec<u8> {
-    [hex("302e020100300506032b657004220420"), hex(SEED)].concat()
-}
-
-/// An OpenSSH container around this public key and these private fields.
-fn openssh_bytes(public: &[u8], fields: &[u8]) -> Vec<u8> {
-    let check = [1, 2, 3, 4, 1, 2, 3, 4];
-    [
-        b"openssh-key-v1\0".to_vec(),
-        string(b"none"),
-        string(b"none"),
-        string(b""),
-        vec![0, 0, 0, 1],
-        string(public),
-        string(&[&check[..], fields, &string(b"comment"), &[1, 2, 3]].concat()),
-    ]
-    .concat()
-}
-
-fn openssh_ed25519() -> Vec<u8> {
-    let (seed, public) = (hex(SEED), hex(PUBLIC));
-    let name = string(b"ssh-ed25519");
-    let fields = [
-        &name[..],
-        &string(&public),
-        &string(&[seed, public.clone()].concat()),
-    ]
-    .concat();
-    openssh_bytes(&[name.clone(), string(&public)].concat(), &fields)
-}
 
 #[test]
 fn the_same_key_is_read_in_each_form() {
@@ -259,33 +194,6 @@ fn contents_that_are_no_keys_say_what_they_are() {
 }
 
 #[test]
-fn keys_that_ask_for_too_much_work_are_refused_before_any_is_done() {
-    let stage = Stage::new();
-    let mut bytes = minisign_bytes();
-    bytes[2..4].copy_from_slice(b"Sc");
-    bytes[38..54].fill(0xff);
-    let mini = stage.write("mini", minisign_text(&bytes));
-    let options = [string(b"0123456789abcdef"), vec![0xff; 4]].concat();
-    let ssh = [
-        b"openssh-key-v1\0".to_vec(),
-        string(b"aes256-ctr"),
-        string(b"bcrypt"),
-        string(&options),
-        vec![0, 0, 0, 1],
-        string(&[string(b"ssh-ed25519"), string(&hex(PUBLIC))].concat()),
-        string(&[0; 64]),
-    ]
-    .concat();
-    let ssh = stage.write("ssh", pem("OPENSSH PRIVATE KEY", &ssh));
-    for (path, asked) in [(mini, Use::Minisign), (ssh, Use::Sshsig)] {
-        let user = User::typing(Some(CANARY));
-        let refused = user.refusal(&in_file(&path, &[asked]));
-        assert!(refused.contains("more work"), "{refused}");
-        assert_eq!(user.questions(), 0);
-    }
-}
-
-#[test]
 fn a_key_of_minisigns_is_opened_by_its_own_password_alone() {
     // As minisign does it, but with 2^14 rounds instead of 2^20.
     let (operations, memory, log_n) = (524_288_u64, 16_777_216_u64, 14);
@@ -322,149 +230,4 @@ fn a_key_of_minisigns_is_opened_by_its_own_password_alone() {
 fn line_of_public() -> String {
     let blob = [string(b"ssh-ed25519"), string(&hex(PUBLIC))].concat();
     STANDARD.encode(blob)
-}
-
-/// A value in DER.
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let body = parts.concat();
-    let length = u8::try_from(body.len()).unwrap();
-    assert!(length < 0x80);
-    [&[tag, length], body.as_slice()].concat()
-}
-
-/// A key in PKCS#8 that is said to be encrypted, by a key derived in this way (RFC 8018, appendix A.4).
-fn sealed_bytes(derivation: &[u8]) -> Vec<u8> {
-    let pbes2 = hex("06092a864886f70d01050d");
-    let aes = der(
-        0x30,
-        &[&hex("060960864801650304012a"), &der(4, &[&[1; 16]])],
-    );
-    let scheme = der(0x30, &[&pbes2, &der(0x30, &[derivation, &aes])]);
-    der(0x30, &[&scheme, &der(4, &[&[2; 16]])])
-}
-
-fn scrypt_derivation(n: &[u8], r: &[u8], p: &[u8]) -> Vec<u8> {
-    let numbers = [der(2, &[n]), der(2, &[r]), der(2, &[p])].concat();
-    let options = der(0x30, &[&der(4, &[&[3; 8]]), &numbers]);
-    der(0x30, &[&hex("06092b06010401da47040b"), &options])
-}
-
-fn pbkdf2_derivation(iterations: &[u8]) -> Vec<u8> {
-    let sha256 = der(0x30, &[&hex("06082a864886f70d02090500")]);
-    let options = der(
-        0x30,
-        &[&der(4, &[&[3; 8]]), &der(2, &[iterations]), &sha256],
-    );
-    der(0x30, &[&hex("06092a864886f70d01050c"), &options])
-}
-
-#[test]
-fn derivations_that_are_impossible_or_too_much_are_refused_before_any_work() {
-    let stage = Stage::new();
-    for (derivation, message, asks) in [
-        (scrypt_derivation(&[0], &[8], &[1]), "is damaged", 0),
-        (scrypt_derivation(&[16], &[0], &[1]), "is damaged", 0),
-        (scrypt_derivation(&[16], &[8], &[0]), "is damaged", 0),
-        (scrypt_derivation(&[0x7f; 8], &[8], &[1]), "more work", 0),
-        (scrypt_derivation(&[16], &[8], &[127, 0]), "more work", 0),
-        (scrypt_derivation(&[17], &[8], &[1]), "does not open", 1),
-        (scrypt_derivation(&[16], &[8], &[1]), "does not open", 1),
-        (pbkdf2_derivation(&[0]), "is damaged", 0),
-        (pbkdf2_derivation(&[0x05; 4]), "more work", 0),
-        (pbkdf2_derivation(&[1]), "does not open", 1),
-    ] {
-        let path = stage.write(
-            "k",
-            pem("ENCRYPTED PRIVATE KEY", &sealed_bytes(&derivation)),
-        );
-        let user = User::typing(Some(CANARY));
-        let refused = user.refusal(&in_file(&path, &[Use::Raw]));
-        assert!(refused.contains(message), "{message}: {refused}");
-        assert_eq!(user.questions(), asks, "{refused}");
-    }
-}
-
-/// A key as bytes, and what makes the text around them.
-type Form = (Vec<u8>, fn(&[u8]) -> String);
-
-fn forms() -> [Form; 5] {
-    [
-        (minisign_bytes(), minisign_text),
-        (openssh_ed25519(), |bytes| pem("OPENSSH PRIVATE KEY", bytes)),
-        (pkcs8_bytes(), |bytes| pem("PRIVATE KEY", bytes)),
-        (
-            sealed_bytes(&scrypt_derivation(&[16], &[8], &[1])),
-            |bytes| pem("ENCRYPTED PRIVATE KEY", bytes),
-        ),
-        (sealed_bytes(&pbkdf2_derivation(&[9])), |bytes| {
-            pem("ENCRYPTED PRIVATE KEY", bytes)
-        }),
-    ]
-}
-
-fn try_all(stage: &Stage, text: impl AsRef<[u8]>) {
-    let path = stage.write("k", text);
-    let user = User::typing(Some("p"));
-    for asked in [Use::Minisign, Use::Sshsig, Use::Raw] {
-        let spec = in_file(&path, &[asked]);
-        let _ = user.signers.public_key(&spec);
-        let _ = user.signers.unlock(&spec);
-    }
-}
-
-#[test]
-fn no_beginning_of_a_key_is_too_short_to_be_refused() {
-    let stage = Stage::new();
-    for (bytes, text) in forms() {
-        for length in 0..bytes.len() {
-            let path = stage.write("k", text(&bytes[..length]));
-            User::typing(None).refusal(&in_file(&path, &[Use::Sshsig]));
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
-
-    #[test]
-    fn no_file_is_too_odd_to_be_refused(
-        bytes: Vec<u8>,
-        label in "(OPENSSH |ENCRYPTED |RSA |)PRIVATE KEY",
-    ) {
-        let stage = Stage::new();
-        try_all(&stage, &bytes);
-        try_all(&stage, pem(&label, &bytes));
-        try_all(&stage, minisign_text(&bytes));
-    }
-
-    #[test]
-    fn no_change_of_a_key_is_too_odd_to_be_judged(place: usize, value: u8, form in 0..5_usize) {
-        let (mut bytes, text) = forms()[form].clone();
-        let place = place % bytes.len();
-        // A key of minisign's that asks for its gibibyte is allowed to have it, but not in each case here.
-        prop_assume!(form != 0 || !(2..4).contains(&place));
-        bytes[place] = value;
-        try_all(&Stage::new(), text(&bytes));
-    }
-
-    #[test]
-    fn no_signature_is_too_odd_to_be_refused(bytes: Vec<u8>, text: String) {
-        let key: PublicKey = "RWQAAAAAAAAAANdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
-            .parse()
-            .unwrap();
-        let armored = pem("SSH SIGNATURE", &[b"SSHSIG", bytes.as_slice()].concat());
-        for envelope in [minisign("a"), sshsig("file"), PSS] {
-            for signature in [bytes.as_slice(), text.as_bytes(), armored.as_bytes()] {
-                prop_assert!(key.verify(&envelope, &content("a"), signature).is_err());
-            }
-        }
-    }
-
-    #[test]
-    fn pieces_make_the_digests_of_the_whole(pieces: Vec<Vec<u8>>) {
-        let mut digester = Digester::new();
-        pieces.iter().for_each(|piece| digester.update(piece));
-        let whole = fetchhost_keys::ContentDigests::read(pieces.concat().as_slice()).unwrap();
-        prop_assert_eq!(digester.finish(), whole);
-    }
 }
