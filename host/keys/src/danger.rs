@@ -10,6 +10,7 @@
 //! | `SSHSIG` | refused | what `sshsig` signs |
 //! | a session id of 16 to 128 bytes with its length, and the byte 50 | refused | a login by SSH (RFC 4252, section 7) |
 //! | a length and `…-cert-v…@openssh.com` | refused | a certificate of SSH's |
+//! | 64 spaces and `TLS 1.3, ` | refused | how a server or client proves who it is in TLS (RFC 8446, section 4.4.3) |
 //! | `1;/` | refused | the fingerprint of a path in a binary cache |
 //! | anything else | accepted | |
 
@@ -25,6 +26,9 @@ pub enum Danger {
     /// What the envelope `sshsig` signs.
     #[error("begins like what the envelope `sshsig` signs")]
     SshSignature,
+    /// A handshake.
+    #[error("begins like what TLS 1.3 signs in a handshake")]
+    Tls,
     /// A store path's fingerprint.
     #[error("begins like the fingerprint of a store path (`1;/…`)")]
     Narinfo,
@@ -40,6 +44,10 @@ pub(crate) fn find(opening: &[u8]) -> Option<Danger> {
     }
     if opening.starts_with(b"1;/") {
         return Some(Danger::Narinfo);
+    }
+    let handshake = opening.strip_prefix(&[b' '; 64]);
+    if handshake.is_some_and(|rest| rest.starts_with(b"TLS 1.3, ")) {
+        return Some(Danger::Tls);
     }
     let (length, rest) = opening.split_first_chunk::<4>()?;
     let length = u32::from_be_bytes(*length) as usize;
@@ -74,6 +82,8 @@ mod tests {
         let certificate = string(b"ssh-ed25519-cert-v01@openssh.com");
         assert_eq!(find(&certificate), Some(Danger::SshCertificate));
         assert_eq!(find(b"SSHSIG\0\0\0\x04file"), Some(Danger::SshSignature));
+        let handshake = [&[b' '; 64][..], b"TLS 1.3, server CertificateVerify\0"].concat();
+        assert_eq!(find(&handshake), Some(Danger::Tls));
         let fingerprint = b"1;/nix/store/00000000000000000000000000000000-a;sha256:";
         assert_eq!(find(fingerprint), Some(Danger::Narinfo));
         assert_eq!(find(b"1;/gnu/store/"), Some(Danger::Narinfo));

@@ -69,7 +69,12 @@ impl<'a> Container<'a> {
         let name = str::from_utf8(self.cipher).map_err(|_| unknown())?;
         let cipher = Cipher::from_str(name).map_err(|_| unknown())?;
         if cipher.is_none() && self.derivation == b"none" {
-            return Ok(private);
+            let whole = self.tag.is_empty();
+            return if whole {
+                Ok(private)
+            } else {
+                Err(ContentProblem::Damaged)
+            };
         }
         if self.derivation != b"bcrypt" || cipher.is_none() || cipher == Cipher::TDesCbc {
             return Err(unknown());

@@ -6,8 +6,11 @@ use aws_lc_rs::{
 };
 use ed25519_dalek::SigningKey;
 use pkcs8::{
-    EncryptedPrivateKeyInfo, PrivateKeyInfo,
-    der::{Decode as _, asn1::OctetStringRef},
+    AlgorithmIdentifierRef, EncryptedPrivateKeyInfo, PrivateKeyInfo,
+    der::{
+        Decode as _, Reader as _, SliceReader,
+        asn1::{OctetStringRef, UintRef},
+    },
     pkcs5::{EncryptionScheme, pbes2::Kdf},
 };
 use zeroize::Zeroizing;
@@ -39,10 +42,7 @@ pub(super) fn unlock(
     if !encrypted {
         return read(&der);
     }
-    let sealed = EncryptedPrivateKeyInfo::from_der(&der).map_err(|error| match error.kind() {
-        pkcs8::der::ErrorKind::OidUnknown { oid } => ContentProblem::Cipher(oid.to_string()),
-        _ => ContentProblem::Damaged,
-    })?;
+    let sealed = EncryptedPrivateKeyInfo::from_der(&der).map_err(|_| unknown(&der))?;
     check_work(&sealed.encryption_algorithm)?;
     let passphrase = passphrase()?;
     let opened = sealed
@@ -57,6 +57,21 @@ pub(super) fn unlock(
     read(opened.as_bytes()).map_err(|problem| match problem {
         ContentProblem::Damaged => ContentProblem::WrongPassphrase,
         other => other,
+    })
+}
+
+/// Tells another way to encrypt from damage: the library knows what it knows.
+fn unknown(der: &[u8]) -> ContentProblem {
+    let scheme = SliceReader::new(der).and_then(|mut reader| {
+        let scheme = reader.sequence(|reader| {
+            let scheme = AlgorithmIdentifierRef::decode(reader)?;
+            OctetStringRef::decode(reader)?;
+            Ok(scheme.oid)
+        })?;
+        reader.finish(scheme)
+    });
+    scheme.map_or(ContentProblem::Damaged, |oid| {
+        ContentProblem::Cipher(oid.to_string())
     })
 }
 
@@ -140,7 +155,6 @@ fn read(der: &[u8]) -> Result<Unlocked, ContentProblem> {
 
 /// The public half in an `RSAPrivateKey` (RFC 8017, appendix A.1.2): version, modulus, public exponent and the rest.
 fn rsa_public(der: &[u8]) -> Result<PublicKey, ContentProblem> {
-    use pkcs8::der::{Reader as _, SliceReader, asn1::UintRef};
     let numbers = SliceReader::new(der).and_then(|mut reader| {
         reader.sequence(|reader| {
             let _version = u8::decode(reader)?;

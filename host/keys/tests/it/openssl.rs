@@ -167,6 +167,15 @@ fn keys_that_cannot_be_used_say_why() {
         let refused = refusal(&[&generate[..], how].concat());
         assert!(refused.contains(message), "{refused}");
     }
+    stage.succeed("openssl", &[&generate[..], &["ED25519"]].concat(), b"");
+    for cipher in [["-v2", "des3"], ["-v1", "PBE-SHA1-3DES"]] {
+        let seal = ["pkcs8", "-topk8", "-in", "k", "-out", "e", "-passout"];
+        let pass = format!("pass:{CANARY}");
+        stage.succeed("openssl", &[&seal[..], &[&pass], &cipher].concat(), b"");
+        let sealed = in_file(&stage.write("e", stage.text("e")), &[Use::Raw]);
+        let refused = User::typing(Some(CANARY)).refusal(&sealed);
+        assert!(refused.contains("encrypted in a way"), "{refused}");
+    }
     let refused = refusal(&[
         "ecparam",
         "-genkey",
