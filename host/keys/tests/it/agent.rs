@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -31,7 +34,7 @@ impl Agent {
             .spawn()
             .unwrap();
         let patience = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
+        while UnixStream::connect(socket).is_err() {
             assert!(Instant::now() < patience, "ssh-agent does not start");
             thread::sleep(Duration::from_millis(10));
         }
