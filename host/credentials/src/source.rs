@@ -1,6 +1,6 @@
 //! The sources themselves. Each returns the raw text; the keyring judges its content.
 
-mod age;
+pub(crate) mod age;
 mod aws;
 pub(crate) mod file;
 mod helper;
@@ -24,7 +24,8 @@ use file::{FileError, Trust, read_file};
 
 pub(crate) use crate::secret::MAX_BYTES;
 
-pub(crate) type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+/// Looks up a variable of the environment.
+pub type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 /// The folder is the unit's own, and an access list shows as a mode for the group.
 const SYSTEMD_TRUST: Trust = Trust::Owner;
 

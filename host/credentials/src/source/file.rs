@@ -11,6 +11,7 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::Looked;
+use crate::leave_no_core_file;
 
 /// Permission bits that let anybody but the owner read, write or execute.
 const OTHERS: u32 = 0o077;
@@ -134,6 +135,17 @@ pub(crate) fn read_file(
         .read_to_end(&mut content)
         .map_err(unreadable)?;
     Ok(content)
+}
+
+/// All of a file that is private: the user's own or root's, and open to nobody else. At most one byte
+/// more than `limit` of it.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_private(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    leave_no_core_file();
+    let user = rustix::process::geteuid().as_raw();
+    read_file(path, Trust::Private, user, limit)
 }
 
 /// What [`read_file`] would find wrong with the file, without opening it. What a pipe holds is known
