@@ -263,7 +263,7 @@ pub(crate) struct ServeArgs {
     /// End after this long without requests or fetches, for instance 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) idle_exit: Option<std::time::Duration>,
-    /// Serve this binary cache again, to who may have it: https://…, http://… or file:///…; several may be given, and add to the configured ones
+    /// Serve this binary cache again, to who may have it, besides the configured ones: https://…, http://…, s3://… or file:///…; repeatable
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Vec<String>,
 }
@@ -433,7 +433,7 @@ pub(crate) enum GrantCommand {
     },
     /// Explain what a fetcher may ask of an origin, and why
     Explain {
-        /// A fetcher's name, builtin:NAME for each of its fetchers, or PATH#sha256=HEX[:FETCHER]
+        /// A fetcher's name, builtin:NAME for each of its fetchers, PATH#sha256=HEX[:FETCHER], host:cache or host:substituter
         fetcher: String,
         /// The origin to be asked, for instance https://gitlab.example.com
         origin: String,
