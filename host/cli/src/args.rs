@@ -217,7 +217,7 @@ pub(crate) struct RunArgs {
     /// Keep the store path from being collected as garbage, by this link to it
     #[arg(long, value_name = "PATH", help_heading = FETCH_HEADING)]
     pub(crate) gc_root: Option<PathBuf>,
-    /// Say what would be done, what is granted and what is missing, and contact nobody
+    /// Say what would be done, what is granted and what is missing, and contact nobody but the destinations
     #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
     pub(crate) dry_run: bool,
     /// Write an in-toto statement (SLSA provenance) about the output into this file
