@@ -155,7 +155,7 @@ impl CacheError {
                 Some("name a readable file with `secret-key=FILE`".to_owned())
             }
             Self::SecretKey { .. } => {
-                Some("a secret key file holds `name:` and 64 bytes in base64, as `nix key generate-secret` makes it".to_owned())
+                Some("a secret key file holds `name:` and 64 bytes in base64, as `nix-fetchhost key generate NAME FILE` makes it".to_owned())
             }
             Self::Info { source, .. } => source.hint(),
             Self::NoRoots { .. } => Some(

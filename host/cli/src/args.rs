@@ -217,7 +217,7 @@ pub(crate) struct RunArgs {
     /// Keep the store path from being collected as garbage, by this link to it
     #[arg(long, value_name = "PATH", help_heading = FETCH_HEADING)]
     pub(crate) gc_root: Option<PathBuf>,
-    /// Say what would be done, what is granted and what is missing, and contact nobody
+    /// Say what would be done, what is granted and what is missing, and contact nobody but the destinations
     #[arg(long, help_heading = FETCH_HEADING, conflicts_with = "refetch")]
     pub(crate) dry_run: bool,
     /// Write an in-toto statement (SLSA provenance) about the output into this file
@@ -263,7 +263,7 @@ pub(crate) struct ServeArgs {
     /// End after this long without requests or fetches, for instance 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     pub(crate) idle_exit: Option<std::time::Duration>,
-    /// Serve this binary cache again, to who may have it: https://…, http://… or file:///…; several may be given, and add to the configured ones
+    /// Serve this binary cache again, to who may have it, besides the configured ones: https://…, http://…, s3://… or file:///…; repeatable
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Vec<String>,
 }
@@ -433,7 +433,7 @@ pub(crate) enum GrantCommand {
     },
     /// Explain what a fetcher may ask of an origin, and why
     Explain {
-        /// A fetcher's name, builtin:NAME for each of its fetchers, or PATH#sha256=HEX[:FETCHER]
+        /// A fetcher's name, builtin:NAME for each of its fetchers, PATH#sha256=HEX[:FETCHER], host:cache or host:substituter
         fetcher: String,
         /// The origin to be asked, for instance https://gitlab.example.com
         origin: String,

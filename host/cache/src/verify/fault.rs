@@ -159,6 +159,9 @@ impl Fault {
             fault if fault.is_of_nar() => {
                 "`--repair` gets its NAR anew, from the store or a cache named by `--from`, or takes the entry away"
             }
+            Self::Signature { .. } => {
+                "check the trusted key; `--repair` gets it anew from a cache named by `--from` that has a valid signature, or leaves it"
+            }
             Self::Misnamed => "`--repair` takes it away",
             _ => "`--repair` gets it anew from a cache named by `--from`, or takes the entry away",
         }

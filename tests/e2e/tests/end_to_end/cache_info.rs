@@ -51,7 +51,7 @@ fn info_counts_what_is_there_and_says_what_is_no_cache() {
     sandbox.run(line).exits(0);
     let told = cache(&sandbox, &["info", &url, "--json"]).exits(0).json();
     assert_eq!((&told["paths"], &told["nars"]), (&1.into(), &1.into()));
-    assert!(told["bytes"].as_u64().unwrap() > 0 && told.get("server").is_none());
+    assert!(told["bytes"].as_u64().unwrap() > 0 && told["server"].is_null());
     let told = cache(&sandbox, &["info", &url]).exits(0).stdout;
     assert!(told.contains("paths: 1, NARs: 1, in all "), "{told}");
 }
@@ -70,8 +70,8 @@ fn info_tells_which_conditions_a_server_honours_and_changes_nothing() {
         let before = fs::read(&file).unwrap();
         let told = cache(&sandbox, &["info", &url, "--json"]).exits(0).json();
         assert_eq!(
-            told["conditional_writes"],
-            serde_json::json!([honoured, honoured])
+            told["conditionalWrites"],
+            serde_json::json!({ "create": honoured, "update": honoured })
         );
         assert_eq!(told["server"], format!("{}/team/", server.url()));
         assert_eq!(fs::read(&file).unwrap(), before);
@@ -100,7 +100,7 @@ fn what_the_server_makes_of_conditions_is_not_said_where_nobody_can_tell() {
         .variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     let url = format!("s3://team?endpoint={}", server.url());
     let told = cache(&sandbox, &["info", &url, "--json"]).exits(0).json();
-    assert!(told.get("conditional_writes").is_none(), "{told}");
+    assert!(told["conditionalWrites"].is_null(), "{told}");
 }
 
 #[test]

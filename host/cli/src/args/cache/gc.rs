@@ -10,8 +10,10 @@ use super::CacheArgs;
 /// What follows the command's help.
 pub(crate) const GC_HELP: &str = "\
 URL is file:///DIR or s3://BUCKET, as for the other commands of `cache`.
-Without --delete nothing is changed. Without --keep-days and roots only what belongs to no entry goes: NARs and
-listings without a record, and what publishers left unfinished.";
+
+Without --delete nothing is changed: it is said what would go. Without --keep-days and roots only
+what belongs to no entry goes: NARs and listings without a record, and what publishers left
+unfinished.";
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
@@ -20,10 +22,10 @@ pub(crate) struct GcArgs {
     /// Entries go that are older than so many days and that nothing younger refers to
     #[arg(long, value_name = "N")]
     pub(crate) keep_days: Option<u32>,
-    /// Entries go that this store path does not need; may be repeated
+    /// Entries go that this store path, or a link to one such as ./result, does not need; repeatable
     #[arg(long, value_name = "PATH")]
     pub(crate) root: Vec<String>,
-    /// The same for the store paths in a file, one in a line; - is standard input
+    /// The same for the store paths in a file, one a line; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) roots_from: Option<PathBuf>,
     /// What is younger than so many hours never goes: somebody may be publishing it
@@ -32,13 +34,13 @@ pub(crate) struct GcArgs {
     /// Go on although there are records that cannot be parsed
     #[arg(long)]
     pub(crate) ignore_damaged: bool,
-    /// Take it away
+    /// Take it away, instead of saying what would go
     #[arg(long)]
     pub(crate) delete: bool,
     /// Only say what would go, which is the default
     #[arg(long, conflicts_with = "delete")]
     pub(crate) dry_run: bool,
-    /// How many records are read at once
+    /// How many records are read at once [default: 16 for a bucket, two for each CPU else]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Print as JSON

@@ -16,7 +16,8 @@ A record is signed when one of these holds, tried in this order:
   its content address makes the path, and the NAR, which is read, holds what it says
 Anything else is listed, and left as it is; the exit code is 1 then.
 
-URL is file:///DIR or s3://BUCKET, as for `nix-fetchhost cache info`; its secret-key=FILE counts as --key.";
+URL is file:///DIR or s3://BUCKET, as for the other commands of `cache`; its secret-key=FILE counts
+as --key.";
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {

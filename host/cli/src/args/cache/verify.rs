@@ -9,18 +9,20 @@ use super::CacheArgs;
 /// What follows the command's help.
 pub(crate) const VERIFY_HELP: &str = "\
 URL is file:///DIR or s3://BUCKET, as for the other commands of `cache`.
-Ends with 0 when nothing is damaged, with 1 when something is, and with 6 when something cannot be read. With
---repair, what is damaged is got anew from the Nix store of this machine or from a cache named by --from where that
-has the same content, and else its record is taken away.";
+
+Ends with 0 when nothing is damaged, with 1 when something is, and with 6 when something cannot be
+read. With --repair, what is damaged is got anew from the Nix store of this machine or from a cache
+named by --from where that has the same content, and else its record is taken away. Nothing is taken
+away for a signature that is missing or false.";
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
-    /// Only these store paths
+    /// Store paths [default: all that the cache has]
     pub(crate) paths: Vec<String>,
-    /// A public key (NAME:BASE64) whose signatures have to hold; may be repeated
-    #[arg(long, value_name = "KEY")]
+    /// A public key whose signatures have to hold; repeatable
+    #[arg(long, value_name = "NAME:BASE64")]
     pub(crate) trusted_key: Vec<String>,
     /// What neither a trusted key nor its content address vouches for is damage
     #[arg(long)]
@@ -31,13 +33,13 @@ pub(crate) struct VerifyArgs {
     /// Get what is damaged anew, or take its record away
     #[arg(long)]
     pub(crate) repair: bool,
-    /// A cache that may have what is damaged here; may be repeated
+    /// A cache that may have what is damaged here; repeatable
     #[arg(long, value_name = "URL", requires = "repair")]
     pub(crate) from: Vec<String>,
     /// Do not look for it in the Nix store of this machine
     #[arg(long, requires = "repair")]
     pub(crate) no_store: bool,
-    /// How many records are checked at once; each may take some 128 MiB of memory
+    /// How many records are checked at once, each with up to 128 MiB of memory [default: 8 for a bucket, one for each CPU else]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Print as JSON

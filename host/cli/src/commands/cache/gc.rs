@@ -58,6 +58,7 @@ pub(crate) async fn gc(context: &Context, args: &GcArgs) -> Result<(), Failure> 
             stop: &|| stopping.is_asked_for(),
             progress: &|done, total| reading.at(done, total),
         };
+        caches::info(&cache)?;
         let planned = plan(&cache, &keep, &work);
         reading.finish();
         // It was stopped, which is told elsewhere.

@@ -5,20 +5,25 @@ use std::fmt;
 use fetchhost_cache::CachePlace;
 use fetchhost_policy::printable;
 use indicatif::HumanBytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::cache::CacheArgs;
 use crate::caches::{self, Purpose};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::report::SCHEMA_VERSION;
 
 /// What a cache is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost look at a cache")]
 struct CacheReport {
+    /// 1.
+    schema_version: u32,
     /// Its URL without parameters.
     cache: String,
     /// Where requests go, for a bucket.
-    #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
     /// What it says about itself, line by line.
     info: Vec<String>,
@@ -28,9 +33,17 @@ struct CacheReport {
     nars: u64,
     /// What all of it takes, in bytes.
     bytes: u64,
-    /// Whether the server honours conditions of writing: to create only, and to change only one state.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conditional_writes: Option<[bool; 2]>,
+    /// Whether the server honours conditions of writing; null where that is no question, or cannot be told.
+    conditional_writes: Option<ConditionalWrites>,
+}
+
+/// Which conditions of writing a server honours.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ConditionalWrites {
+    /// To write only where nothing is: several may publish at once.
+    create: bool,
+    /// To write only over a certain state: several may sign at once.
+    update: bool,
 }
 
 /// Says what a cache is, what is in it, and what its server can do.
@@ -59,7 +72,11 @@ pub(crate) async fn info(context: &Context, args: &CacheArgs, json: bool) -> Res
             paths,
             nars,
             bytes,
-            conditional_writes: cache.objects().conditional_writes(),
+            conditional_writes: cache
+                .objects()
+                .conditional_writes()
+                .map(|[create, update]| ConditionalWrites { create, update }),
+            schema_version: SCHEMA_VERSION,
         })
     })
     .await?;
@@ -84,17 +101,30 @@ impl fmt::Display for CacheReport {
             "  paths: {paths}, NARs: {nars}, in all {}",
             HumanBytes(self.bytes)
         )?;
-        match self.conditional_writes {
+        let conditions = self.conditional_writes.as_ref();
+        match conditions.map(|conditions| (conditions.create, conditions.update)) {
             None => Ok(()),
-            Some([true, true]) => writeln!(out, "  several may write at once"),
-            Some([true, false]) => writeln!(
+            Some((true, true)) => writeln!(out, "  several may write at once"),
+            Some((true, false)) => writeln!(
                 out,
                 "  several may publish at once; only one may sign what is there (`--single-writer`)"
             ),
-            Some([false, _]) => writeln!(
+            Some((false, _)) => writeln!(
                 out,
                 "  the server ignores conditions of writing: only one may sign what is there (`--single-writer`)"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CacheReport;
+
+    #[test]
+    fn the_schema_of_looks_at_caches_is_the_published_one() {
+        crate::report::tests::is_published::<CacheReport>(include_str!(
+            "../../../../../docs/schema/cache-info.schema.json"
+        ));
     }
 }

@@ -54,6 +54,10 @@ pub(crate) async fn push(context: &Context, args: &PushArgs) -> Result<(), Failu
         Pusher::new(context, args)?,
     );
     let report = caches::work(move |stopping| {
+        if !pusher.dry_run {
+            cache.check_store_dir()?;
+            cache.ensure_info()?;
+        }
         let reader = pusher.reader()?;
         let named = typed.iter().map(|path| reader.resolve(path));
         let named: Vec<_> = named.collect::<Result<_, _>>().map_err(of_store)?;

@@ -108,9 +108,13 @@ fn jobs(cache: &Cache) -> usize {
 
 fn trusted(text: &str) -> Result<PublicKey, Failure> {
     text.trim().parse().map_err(|error| {
-        Failure::usage(format!("`{}` is no public key: {error}", printable(text))).with_hint(
-            "a public key is `NAME:` and 32 bytes in base64, as in `trusted-public-keys`",
-        )
+        // What stands there may be a secret key by mistake.
+        let name = text.split_once(':').map_or("", |(name, _)| name);
+        Failure::usage(format!(
+            "a `--trusted-key` is no public key: `{}…`: {error}",
+            printable(name)
+        ))
+        .with_hint("a public key reads `NAME:BASE64`, as `nix-fetchhost key public FILE` prints it")
     })
 }
 

@@ -1,6 +1,6 @@
 //! `nix-fetchhost grant explain`
 
-use fetchhost_policy::{Broker, Consent, ModuleId, Origin};
+use fetchhost_policy::{Broker, Consent, HostPart, ModuleId, Origin};
 
 use super::takes_no_grant;
 use crate::catalog;
@@ -26,7 +26,10 @@ pub(crate) async fn explain(
         let needs = part.needs().ok_or_else(|| takes_no_grant(&module))?;
         let config = &context.settings.config;
         let broker = Broker::new(module, part.name(), &needs, config, None)?;
-        let explained = broker.explain(&origin).to_string();
+        let mut explained = broker.explain(&origin).to_string();
+        if part == HostPart::Cache {
+            explained.push_str("\nwho types a bucket's URL needs no grant, unless one holds for its server: see `nix-fetchhost cache --help`\n");
+        }
         return context.printer.result(explained.trim_end());
     }
     let all = catalog::select_all(&context.engine()?, fetcher).await?;

@@ -145,9 +145,8 @@ impl GcReport {
         let mut said = Vec::new();
         if self.held_up {
             said.push(format!(
-                "{} records cannot be parsed, and may name what would go: neither entries nor NARs go; `nix-fetchhost cache verify --repair {}` sees to them, `--ignore-damaged` goes on without them",
+                "{} records cannot be parsed, and may name what would go: neither entries nor NARs go; `nix-fetchhost cache verify --repair` with the same URL sees to them, `--ignore-damaged` goes on without them",
                 self.damaged.len(),
-                self.cache
             ));
         }
         let absent = self.absent_roots.iter();

@@ -218,9 +218,10 @@ impl VerifyReport {
                 (bad, true) => format!("`{cache}`: {bad} entries could not be made good"),
             });
             return Err(match (self.repaired, self.damaged.iter().any(is_left)) {
-                (false, _) => failure.with_hint(format!(
-                    "`nix-fetchhost cache verify --repair {cache}` gets anew what it can, and takes the rest away"
-                )),
+                (false, _) => failure.with_hint(
+                    // Without its parameters the URL would be that of another bucket.
+                    "the same command with `--repair` gets anew what it can, and says what becomes of the rest",
+                ),
                 (true, false) => failure.with_hint("publish them again: what was taken away is reported as missing"),
                 (true, true) => failure,
             });
@@ -377,10 +378,9 @@ impl fmt::Display for VerifyReport {
             };
             writeln!(
                 out,
-                "{} {what} take {}; `nix-fetchhost cache gc {}` takes away those that are old enough",
+                "{} {what} take {}; `nix-fetchhost cache gc` with the same URL and `--delete` takes away those that are old enough",
                 objects.keys.len(),
                 HumanBytes(objects.bytes),
-                self.cache
             )?;
         }
         Ok(())
