@@ -54,14 +54,15 @@ pub(crate) async fn push(context: &Context, args: &PushArgs) -> Result<(), Failu
         Pusher::new(context, args)?,
     );
     let report = caches::work(move |stopping| {
-        if !pusher.dry_run {
-            cache.check_store_dir()?;
-            cache.ensure_info()?;
-        }
         let reader = pusher.reader()?;
         let named = typed.iter().map(|path| reader.resolve(path));
         let named: Vec<_> = named.collect::<Result<_, _>>().map_err(of_store)?;
-        pusher.push(&cache, &reader, &named, stopping)
+        let report = pusher.push(&cache, &reader, &named, stopping)?;
+        // Also where all was there before.
+        if !pusher.dry_run {
+            cache.ensure_info()?;
+        }
+        Ok(report)
     })
     .await?;
     report.finish(context.printer, args.json)
