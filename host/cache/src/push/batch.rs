@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use fetchhost_formats::{NarInfo, StorePath};
+use fetchhost_formats::{MAX_NARINFO_BYTES, NarInfo, Signature, StorePath};
 
 use super::parallel::{in_order, in_parallel};
 use super::{Offered, Outcome, Push, PushError, archive};
 use crate::cache::{Published, Standing, lacks};
 use crate::error::CacheError;
 use crate::objects::{Key, Kind};
+
+/// How many signatures of a record without its NAR are kept.
+const MAX_KEPT_SIGNATURES: usize = 64;
 
 /// Paths that follow each other in a push.
 pub(super) struct Batch<'a> {
@@ -89,6 +92,8 @@ impl Batch<'_> {
     /// All that comes before the record.
     fn begin(&self, offered: &Offered) -> Result<Step, PushError> {
         let (push, cache) = (self.push, self.push.cache);
+        // Of a record whose NAR is missing: they hold for the NAR that is to come, and nobody else may have them.
+        let mut signatures = Vec::new();
         if let Some(found) = cache.record(&offered.path)? {
             match push.judge(offered, &found)? {
                 Standing::Another => return Ok(Step::Ended(Outcome::Differs)),
@@ -106,6 +111,9 @@ impl Batch<'_> {
                         record: Box::new(record),
                         outcome: Outcome::Signed,
                     });
+                }
+                Standing::Broken if offered.is_same(&found.record) => {
+                    signatures = found.record.signatures;
                 }
                 Standing::Broken => {}
             }
@@ -125,6 +133,7 @@ impl Batch<'_> {
         for key in lacks(&record, push.keys) {
             record.sign(key);
         }
+        keep_signatures(&mut record, signatures);
         Ok(Step::Ready {
             record: Box::new(record),
             outcome: Outcome::Pushed { file_size },
@@ -219,6 +228,23 @@ impl Batch<'_> {
             Outcome::Pushed { .. } if kept.url != record.url => Outcome::Present,
             outcome => outcome,
         })
+    }
+}
+
+/// Adds signatures that a record had before: none where there are more than a record needs, for then somebody wants
+/// it to become one that nobody reads.
+fn keep_signatures(record: &mut NarInfo, before: Vec<Signature>) {
+    if before.len() > MAX_KEPT_SIGNATURES {
+        return;
+    }
+    let own = record.signatures.len();
+    for signature in before {
+        if !record.signatures.contains(&signature) {
+            record.signatures.push(signature);
+        }
+    }
+    if record.to_string().len() > MAX_NARINFO_BYTES {
+        record.signatures.truncate(own);
     }
 }
 
