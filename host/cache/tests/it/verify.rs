@@ -361,6 +361,37 @@ fn two_records_of_one_damaged_nar_take_it_with_them() {
 }
 
 #[test]
+fn a_nar_that_was_written_anew_since_is_not_taken_for_the_damaged_one() {
+    let made = made("compression=none");
+    let [one, two] = [path('a', "one"), path('b', "two")];
+    let record = made.publish(&one, b"content");
+    fs::write(made.nar(&record), nar(b"CONTENT")).unwrap();
+    let found = made.verify();
+    // Somebody publishes the same content as another path: the NAR is there, and its record is still to come.
+    struct Publisher(std::path::PathBuf);
+    impl NarSource for Publisher {
+        fn label(&self) -> String {
+            String::new()
+        }
+        fn archive(&self, _: &NarInfo) -> Result<Option<Archive>, String> {
+            fs::remove_file(&self.0).unwrap();
+            fs::write(&self.0, nar(b"content")).unwrap();
+            Ok(None)
+        }
+    }
+    let publisher = Publisher(made.nar(&record));
+    let done = made.repair(&found, vec![Box::new(publisher)]);
+    assert_eq!(done.entries, [Repaired::Removed]);
+    assert_eq!(done.nars, []);
+    let late = NarInfo {
+        store_path: two.clone(),
+        ..record
+    };
+    made.write(&two, &late.to_string());
+    assert_eq!(kinds(&made.verify()), [""; 0]);
+}
+
+#[test]
 fn a_hostile_record_takes_nothing_else_with_it() {
     let made = made("compression=none");
     let sound = path('b', "sound");
