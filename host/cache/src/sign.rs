@@ -97,10 +97,7 @@ impl<'a> Signing<'a> {
         // To find out is to write, even if only what is there.
         let is_safe = self.dry_run
             || self.cache.writing().single_writer
-            || !matches!(
-                self.cache.objects().conditional_writes(),
-                Some([_, false])
-            );
+            || !matches!(self.cache.objects().conditional_writes(), Some([_, false]));
         match is_safe {
             true => Ok(()),
             false => Err(CacheError::Unconditional {

@@ -19,8 +19,11 @@ pub(super) fn store_path(typed: &str) -> Result<StorePath, Failure> {
             StoreError::NotInStore { problem, .. } => problem,
             error => error.to_string(),
         };
-        Failure::usage(format!("`{}` is no store path: {problem}", printable(typed)))
-            .with_hint("name a store path, /nix/store/HASH-NAME, or a link to one")
+        Failure::usage(format!(
+            "`{}` is no store path: {problem}",
+            printable(typed)
+        ))
+        .with_hint("name a store path, /nix/store/HASH-NAME, or a link to one")
     })
 }
 
@@ -52,7 +55,15 @@ mod tests {
         ] {
             assert_eq!(store_path(&typed).unwrap().name(), name, "{typed}");
         }
-        for typed in ["", ".", "/", "/nix/store", "/nix/store/x", "/etc", &at("gone")] {
+        for typed in [
+            "",
+            ".",
+            "/",
+            "/nix/store",
+            "/nix/store/x",
+            "/etc",
+            &at("gone"),
+        ] {
             let failure = store_path(typed).unwrap_err();
             assert!(failure.message.contains("is no store path"), "{typed}");
         }
