@@ -302,10 +302,40 @@ impl Cache {
                 Some(Err(error)) => return Err(error),
             }
         }
-        Err(CacheError::Contended {
+        Err(self.contended(&key))
+    }
+
+    /// Adds the signatures of `keys` that the record of a path lacks, where `judge` takes it for the same, and what it
+    /// was; none where there is no record.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add_keys(
+        &self,
+        path: &StorePath,
+        keys: &[SigningKey],
+        judge: &dyn Fn(&Recorded) -> Result<Standing, CacheError>,
+    ) -> Result<Option<Standing>, CacheError> {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            let Some(found) = self.record(path)? else {
+                return Ok(None);
+            };
+            let standing = judge(&found)?;
+            if standing != Standing::Same || self.add_signatures(&found, keys)? {
+                return Ok(Some(standing));
+            }
+        }
+        Err(self.contended(&Key::record(path)))
+    }
+
+    fn contended(&self, key: &Key) -> CacheError {
+        CacheError::Contended {
             label: self.label(),
             key: key.to_string(),
-        })
+        }
     }
 
     /// Adds the signatures that a record lacks; false when somebody else changed it meanwhile.

@@ -1,5 +1,7 @@
 //! Pushes of made-up paths into a folder: whatever goes wrong, no record stands without what it needs.
 
+mod meanwhile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroUsize;
