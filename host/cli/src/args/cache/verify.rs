@@ -19,8 +19,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) cache: CacheArgs,
     /// Only these store paths
     pub(crate) paths: Vec<String>,
-    /// A public key (NAME:BASE64) whose signatures have to hold; may be repeated
-    #[arg(long, value_name = "KEY")]
+    /// A public key whose signatures have to hold, or @FILE with some of them; may be repeated
+    #[arg(long, value_name = "NAME:BASE64|@FILE")]
     pub(crate) trusted_key: Vec<String>,
     /// What neither a trusted key nor its content address vouches for is damage
     #[arg(long)]
