@@ -271,6 +271,12 @@ impl Repair<'_> {
                 "check the trusted keys; sign it with `cache sign`, once its origin is known",
             ));
         }
+        if all(Fault::is_unknown) {
+            return Some((
+                "this program does not know what its record says; another version of Nix may",
+                "take it away by hand, if no reader understands it",
+            ));
+        }
         // Nix does not look at that.
         if all(Fault::is_of_file) {
             return Some((

@@ -546,6 +546,31 @@ fn a_wrong_key_and_a_folder_that_is_not_mounted_cost_nothing() {
 }
 
 #[test]
+fn a_record_that_another_nix_may_read_is_not_taken_away() {
+    let made = made("compression=xz");
+    let path = path('a', "one");
+    let text = made.publish(&path, b"content").to_string();
+    for (known, unknown) in [
+        ("Compression: xz", "Compression: later".to_owned()),
+        (
+            "NarHash: ",
+            format!("NarHash: sha512:{}\nWas: ", "0".repeat(128)),
+        ),
+    ] {
+        let text = text.replace(known, &unknown);
+        made.write(&path, &text);
+        let found = made.verify();
+        assert_eq!(kinds(&found), ["record"]);
+        let done = made.repair(&found, Vec::new());
+        assert!(
+            matches!(done.entries[..], [Repaired::Left { .. }]),
+            "{done:?}"
+        );
+        assert_eq!(fs::read_to_string(made.record(&path)).unwrap(), text);
+    }
+}
+
+#[test]
 fn what_breaks_off_on_its_way_is_no_damage() {
     for query in ["compression=none", "compression=xz", "compression=zstd"] {
         let made = made(query);
