@@ -180,7 +180,7 @@ impl Cache {
         Ok(found.and_then(|found| parsed(found, path)))
     }
 
-    /// Whether the NAR of a record is there, as long as the record says.
+    /// Whether the NAR of a record is there, as long as the record says where it says that.
     ///
     /// # Errors
     /// When the cache cannot be asked.
@@ -196,11 +196,12 @@ impl Cache {
         let Some(found) = found else {
             return Ok(false);
         };
-        // Its length is said at least once: of the file, or of the NAR when that is the file.
+        // Nix asks for no length of the file, and takes 0 for none.
         let is_plain = record.compression == fetchhost_formats::Compression::None;
+        let file_size = record.file_size.filter(|&length| length != 0);
         let nar_size = is_plain.then_some(record.nar_size);
-        let mut lengths = record.file_size.into_iter().chain(nar_size).peekable();
-        Ok(lengths.peek().is_some() && lengths.all(|length| length == found))
+        let mut lengths = file_size.into_iter().chain(nar_size);
+        Ok(lengths.all(|length| length == found))
     }
 
     /// Begins a NAR; of `nar_size` bytes, where that is known.
@@ -301,10 +302,40 @@ impl Cache {
                 Some(Err(error)) => return Err(error),
             }
         }
-        Err(CacheError::Contended {
+        Err(self.contended(&key))
+    }
+
+    /// Adds the signatures of `keys` that the record of a path lacks, where `judge` takes it for the same, and what it
+    /// was; none where there is no record.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add_keys(
+        &self,
+        path: &StorePath,
+        keys: &[SigningKey],
+        judge: &dyn Fn(&Recorded) -> Result<Standing, CacheError>,
+    ) -> Result<Option<Standing>, CacheError> {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            let Some(found) = self.record(path)? else {
+                return Ok(None);
+            };
+            let standing = judge(&found)?;
+            if standing != Standing::Same || self.add_signatures(&found, keys)? {
+                return Ok(Some(standing));
+            }
+        }
+        Err(self.contended(&Key::record(path)))
+    }
+
+    fn contended(&self, key: &Key) -> CacheError {
+        CacheError::Contended {
             label: self.label(),
             key: key.to_string(),
-        })
+        }
     }
 
     /// Adds the signatures that a record lacks; false when somebody else changed it meanwhile.

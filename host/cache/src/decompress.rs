@@ -14,6 +14,12 @@ const BUFFER: usize = 128 * 1024;
 /// What a decompressor may need, in bytes: as much as for what is fetched.
 const WINDOW: u64 = 128 * 1024 * 1024;
 
+/// What zstd says where a window is beyond its limit, and where it gets no memory.
+const ZSTD_LIMITS: [&str; 2] = [
+    "Frame requires too much memory for decoding",
+    "Allocation error : not enough memory",
+];
+
 /// The bytes of an archive. Reading blocks.
 pub type Archive = Box<dyn BufRead + Send>;
 
@@ -33,17 +39,41 @@ pub fn decompressed(
         Compression::None => Box::new(file.take(size)),
         Compression::Xz => {
             let stream = Stream::new_stream_decoder(WINDOW, CONCATENATED)?;
-            buffered(XzDecoder::new_stream(file, stream).take(size))
+            buffered(Limited(XzDecoder::new_stream(file, stream)).take(size))
         }
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(file)?;
             decoder.window_log_max(WINDOW.ilog2())?;
-            buffered(decoder.take(size))
+            buffered(Limited(decoder).take(size))
         }
         Compression::Gzip => buffered(MultiGzDecoder::new(file).take(size)),
         Compression::Bzip2 => buffered(MultiBzDecoder::new(file).take(size)),
         _ => return Ok(None),
     }))
+}
+
+/// A decompressor whose limit is told from damage: what needs more memory is [`io::ErrorKind::OutOfMemory`].
+struct Limited<R>(R);
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let inner = error.get_ref();
+            let of_xz = inner.and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+            let is_limit = match of_xz {
+                Some(error) => matches!(
+                    error,
+                    liblzma::stream::Error::MemLimit | liblzma::stream::Error::Mem
+                ),
+                // The binding keeps the library's text alone.
+                None => inner.is_some_and(|inner| ZSTD_LIMITS.contains(&&*inner.to_string())),
+            };
+            match is_limit {
+                true => io::Error::new(io::ErrorKind::OutOfMemory, error),
+                false => error,
+            }
+        })
+    }
 }
 
 fn buffered(reader: impl Read + Send + 'static) -> Archive {
@@ -99,6 +129,32 @@ mod tests {
         let mut archive = decompressed(file(&packed), Compression::Zstd, 1000)
             .unwrap()
             .unwrap();
-        assert!(archive.read_to_end(&mut Vec::new()).is_err());
+        let error = archive.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{error}");
+
+        // Its dictionary is what the header says, however little is packed.
+        let mut options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+        options.dict_size(512 << 20);
+        let mut filters = liblzma::stream::Filters::new();
+        filters.lzma2(&options);
+        let check = liblzma::stream::Check::Crc64;
+        let stream = Stream::new_stream_encoder(&filters, check).unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(&[0; 1000]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut archive = decompressed(file(&packed), Compression::Xz, 1000)
+            .unwrap()
+            .unwrap();
+        let error = archive.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{error}");
+
+        // Damage is none of that.
+        for compression in [Compression::Xz, Compression::Zstd] {
+            let mut archive = decompressed(file(&[1; 100]), compression, 1000)
+                .unwrap()
+                .unwrap();
+            let error = archive.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_ne!(error.kind(), io::ErrorKind::OutOfMemory, "{error}");
+        }
     }
 }

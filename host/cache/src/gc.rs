@@ -259,8 +259,13 @@ fn decide(index: Index, keep: &Keep) -> Plan {
     if !is_held_up {
         plan.nars = loose_nars(&index, &going, keep);
     }
-    let temporary = inventory.temporary.iter().filter(|(_, seen)| is_old(seen));
-    plan.temporary = temporary.cloned().collect();
+    // A record may name anything as its NAR.
+    let named = named(&index, &going);
+    let temporary = inventory.temporary.iter();
+    plan.temporary = temporary
+        .filter(|(key, seen)| is_old(seen) && !named.contains(key.as_str()))
+        .cloned()
+        .collect();
     plan.index = index;
     plan
 }
@@ -293,12 +298,17 @@ fn kept(index: &Index, keep: &Keep) -> BTreeSet<HashPart> {
     kept
 }
 
+/// What the records that stay name as their NARs.
+fn named<'index>(index: &'index Index, going: &BTreeSet<HashPart>) -> BTreeSet<&'index str> {
+    let staying = index.records.iter().filter(|(one, _)| !going.contains(one));
+    staying
+        .flat_map(|(_, named)| named.nars.iter().map(|name| &**name))
+        .collect()
+}
+
 /// The old NARs that no record names that stays.
 fn loose_nars(index: &Index, going: &BTreeSet<HashPart>, keep: &Keep) -> Vec<(Key, Seen)> {
-    let staying = index.records.iter().filter(|(one, _)| !going.contains(one));
-    let named: BTreeSet<&str> = staying
-        .flat_map(|(_, named)| named.nars.iter().map(|name| &**name))
-        .collect();
+    let named = named(index, going);
     let nars = index.inventory.nars.iter();
     nars.filter(|(name, seen)| seen.modified < keep.young && !named.contains(&***name))
         .filter_map(|(name, seen)| Some((Key::parse(name)?, *seen)))

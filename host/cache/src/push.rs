@@ -157,6 +157,12 @@ pub enum PushError {
         /// What the store's database says.
         expected: String,
     },
+    /// Its record was there, and is not any more.
+    #[error("the record of `{path}` was taken away while it was signed")]
+    Gone {
+        /// The path.
+        path: StorePath,
+    },
     /// The cache does not take it.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -171,6 +177,7 @@ impl PushError {
                 "build or fetch it anew: `nix-store --delete {path}`, then `nix-store --realise {path}`"
             )),
             Self::Unreadable { .. } => None,
+            Self::Gone { .. } => Some("push it again".to_owned()),
             Self::Corrupt { path, .. } => Some(format!(
                 "the store is damaged: see `nix-store --verify-path {path}`, and mend it by `nix-store --repair-path {path}`"
             )),

@@ -94,11 +94,11 @@ impl<'a> Signing<'a> {
     /// # Errors
     /// [`CacheError::Unconditional`].
     pub fn check_place(&self) -> Result<(), CacheError> {
-        let is_safe = !matches!(
-            self.cache.objects().conditional_writes(),
-            Some([_, false]) if !self.cache.writing().single_writer
-        );
-        match is_safe || self.dry_run {
+        // To find out is to write, even if only what is there.
+        let is_safe = self.dry_run
+            || self.cache.writing().single_writer
+            || !matches!(self.cache.objects().conditional_writes(), Some([_, false]));
+        match is_safe {
             true => Ok(()),
             false => Err(CacheError::Unconditional {
                 label: self.cache.label(),

@@ -37,5 +37,5 @@ pub use held::{Held, Kept};
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
 pub use store::{
     Place, Reached, Spare, Step, Store, StoreEntry, StoreError, StoreReader, StoreSession,
-    StoreUrl, StoreUrlError,
+    StoreUrl, StoreUrlError, resolve_logical,
 };

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use fetchhost_formats::{NarInfo, StorePath};
+use fetchhost_formats::{MAX_NARINFO_BYTES, NarInfo, Signature, StorePath};
 
 use super::parallel::{in_order, in_parallel};
 use super::{Offered, Outcome, Push, PushError, archive};
 use crate::cache::{Published, Standing, lacks};
 use crate::error::CacheError;
 use crate::objects::{Key, Kind};
+
+/// How many signatures of a record without its NAR are kept.
+const MAX_KEPT_SIGNATURES: usize = 64;
 
 /// Paths that follow each other in a push.
 pub(super) struct Batch<'a> {
@@ -89,23 +92,25 @@ impl Batch<'_> {
     /// All that comes before the record.
     fn begin(&self, offered: &Offered) -> Result<Step, PushError> {
         let (push, cache) = (self.push, self.push.cache);
+        // Of a record whose NAR is missing: they hold for the NAR that is to come, and nobody else may have them.
+        let mut signatures = Vec::new();
         if let Some(found) = cache.record(&offered.path)? {
             match push.judge(offered, &found)? {
                 Standing::Another => return Ok(Step::Ended(Outcome::Differs)),
                 Standing::Same => {
-                    let lacking = lacks(&found.record, push.keys);
-                    if lacking.is_empty() {
+                    if lacks(&found.record, push.keys).is_empty() {
                         return Ok(Step::Ended(Outcome::Present));
                     }
                     if push.dry_run {
                         return Ok(Step::Ended(Outcome::Unsigned));
                     }
-                    let mut record = found.record;
-                    lacking.into_iter().for_each(|key| record.sign(key));
                     return Ok(Step::Ready {
-                        record: Box::new(record),
+                        record: Box::new(found.record),
                         outcome: Outcome::Signed,
                     });
+                }
+                Standing::Broken if offered.is_same(&found.record) => {
+                    signatures = found.record.signatures;
                 }
                 Standing::Broken => {}
             }
@@ -125,6 +130,7 @@ impl Batch<'_> {
         for key in lacks(&record, push.keys) {
             record.sign(key);
         }
+        keep_signatures(&mut record, signatures);
         Ok(Step::Ready {
             record: Box::new(record),
             outcome: Outcome::Pushed { file_size },
@@ -139,6 +145,7 @@ impl Batch<'_> {
         before: &[Outcome],
     ) {
         // What is in this batch has to end first; what was in one before has.
+        let is_over = AtomicBool::new(false);
         let needs: Vec<Vec<usize>> = self
             .offered
             .iter()
@@ -161,10 +168,17 @@ impl Batch<'_> {
                 return;
             };
             let offered = &self.offered[at];
-            let outcome = self.lacking(offered, ended, before).unwrap_or_else(|| {
-                self.write(offered, &record, outcome)
-                    .unwrap_or_else(|error| Outcome::Failed(error.into()))
-            });
+            let outcome = if is_over.load(Ordering::Relaxed) {
+                Outcome::NotBegun
+            } else {
+                self.lacking(offered, ended, before).unwrap_or_else(|| {
+                    self.write(offered, &record, outcome)
+                        .unwrap_or_else(Outcome::Failed)
+                })
+            };
+            if ends_all(&outcome) {
+                is_over.store(true, Ordering::Relaxed);
+            }
             self.push.course.ended(offered, &outcome);
             // Nobody else has this one.
             let _ = ended[at].set(outcome);
@@ -202,23 +216,48 @@ impl Batch<'_> {
         offered: &Offered,
         record: &NarInfo,
         outcome: Outcome,
-    ) -> Result<Outcome, CacheError> {
+    ) -> Result<Outcome, PushError> {
         let (push, cache) = (self.push, self.push.cache);
         let judge = |found: &_| push.judge(offered, found);
+        if matches!(outcome, Outcome::Signed) {
+            return match cache.add_keys(&offered.path, push.keys, &judge)? {
+                Some(Standing::Same) => Ok(outcome),
+                Some(Standing::Another) => Ok(Outcome::Differs),
+                // Somebody took it away meanwhile, and its NAR may go with it.
+                Some(Standing::Broken) | None => {
+                    let path = offered.path.clone();
+                    Err(PushError::Gone { path })
+                }
+            };
+        }
         let kept = match cache.publish(record, push.keys, &judge)? {
             Published::New => return Ok(outcome),
             Published::Kept(kept) => kept,
         };
-        // Of what was only to be signed, the URL is the cache's own.
-        if matches!(outcome, Outcome::Pushed { .. }) {
-            cache.discard(&record.url, &kept.url);
-        }
+        cache.discard(&record.url, &kept.url);
         Ok(match outcome {
             _ if !offered.is_same(&kept) => Outcome::Differs,
             // A record whose NAR was missing has it again.
-            Outcome::Pushed { .. } if kept.url != record.url => Outcome::Present,
+            _ if kept.url != record.url => Outcome::Present,
             outcome => outcome,
         })
+    }
+}
+
+/// Adds signatures that a record had before: none where there are more than a record needs, for then somebody wants
+/// it to become one that nobody reads.
+fn keep_signatures(record: &mut NarInfo, before: Vec<Signature>) {
+    if before.len() > MAX_KEPT_SIGNATURES {
+        return;
+    }
+    let own = record.signatures.len();
+    for signature in before {
+        if !record.signatures.contains(&signature) {
+            record.signatures.push(signature);
+        }
+    }
+    if record.to_string().len() > MAX_NARINFO_BYTES {
+        record.signatures.truncate(own);
     }
 }
 

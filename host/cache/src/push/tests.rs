@@ -1,5 +1,7 @@
 //! Pushes of made-up paths into a folder: whatever goes wrong, no record stands without what it needs.
 
+mod meanwhile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroUsize;
@@ -248,6 +250,33 @@ fn what_was_signed_and_what_is_another_build_stays() {
         [Outcome::Pushed { .. }]
     ));
     whole(&cache, 1);
+    let again = cache.record(&path(0)).unwrap().unwrap().record;
+    assert_eq!(again.signatures, record.signatures);
+}
+
+#[test]
+fn a_record_that_says_no_length_of_its_file_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder.path().join("cache"), "compression=zstd");
+    let key = [SigningKey::from_seed("k-1", &[1; 32].into()).unwrap()];
+    let mut shelf = Shelf::default();
+    let one = [shelf.offer(0, b"one".to_vec(), &[])];
+    push(&cache, &shelf, &key, &one);
+    let text = cache.record(&path(0)).unwrap().unwrap().text;
+    let is_of_file = |line: &&str| line.starts_with("File");
+    let without: Vec<_> = text.lines().filter(|line| !is_of_file(line)).collect();
+    let without = without.join("\n") + "\n";
+    for text in [without.clone(), format!("{without}FileSize: 0\n")] {
+        cache
+            .objects()
+            .put(&Key::record(&path(0)), crate::Kind::Record, text.as_bytes())
+            .unwrap();
+        assert!(matches!(
+            push(&cache, &shelf, &[], &one)[..],
+            [Outcome::Present]
+        ));
+        assert_eq!(cache.record(&path(0)).unwrap().unwrap().text, text);
+    }
 }
 
 #[test]

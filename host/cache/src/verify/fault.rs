@@ -151,6 +151,15 @@ impl Fault {
         matches!(self, Self::FileSize { .. } | Self::FileHash { .. })
     }
 
+    /// Whether a newer Nix than this program knows may read the record.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Record(NarInfoError::Compression(_) | NarInfoError::NarHash { .. })
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {

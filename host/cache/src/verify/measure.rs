@@ -112,11 +112,16 @@ fn unpack(
     // What is no NAR may still be as long as it should be, and have the hash that it should have.
     nar.drain();
     source.failure()?;
-    if let Some(detail) = nar.failure {
-        return Ok(Err(Fault::Undecodable {
-            compression: record.compression,
-            detail,
-        }));
+    match nar.failure {
+        // Whoever has more memory may undo it.
+        Some(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(error),
+        Some(error) => {
+            return Ok(Err(Fault::Undecodable {
+                compression: record.compression,
+                detail: error.to_string(),
+            }));
+        }
+        None => {}
     }
     if nar.size != record.nar_size {
         return Ok(Err(Fault::NarSize {
@@ -221,7 +226,7 @@ struct Hashing {
     hashers: Vec<Hasher>,
     size: u64,
     /// Why it ends early.
-    failure: Option<String>,
+    failure: Option<io::Error>,
 }
 
 impl Hashing {
@@ -257,8 +262,9 @@ impl BufRead for Hashing {
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.failure = Some(error.to_string());
-                    return Err(error);
+                    let kind = error.kind();
+                    self.failure = Some(error);
+                    return Err(kind.into());
                 }
             }
         }

@@ -163,8 +163,14 @@ pub fn repair(repair: &Repair<'_>, damaged: &[Checked], work: &Work<'_>) -> Repa
         return done;
     }
     match names(repair.cache, work) {
-        Ok(named) => {
-            for nar in nars.into_iter().filter(|nar| !named.contains(nar.as_str())) {
+        Ok((named, there)) => {
+            // Of what was written since, it is not known that it is bad: its publisher's record may come next.
+            let is_as_it_was = |nar: &Key| {
+                let seen = repair.inventory.nars.get(nar.as_str());
+                seen.is_some() && seen == there.nars.get(nar.as_str())
+            };
+            let loose = nars.into_iter().filter(|nar| !named.contains(nar.as_str()));
+            for nar in loose.filter(is_as_it_was) {
                 match repair.cache.objects().delete(&nar) {
                     Ok(()) => done.nars.push(nar),
                     Err(error) => done.left.push((nar, error.to_string())),
@@ -183,13 +189,13 @@ fn stopped() -> Repaired {
     }
 }
 
-/// What all records of a cache name as their NARs.
+/// What all records of a cache name as their NARs, and what lies in it.
 ///
 /// # Errors
 /// Why that is not known.
-fn names(cache: &Cache, work: &Work<'_>) -> Result<BTreeSet<Box<str>>, String> {
+fn names(cache: &Cache, work: &Work<'_>) -> Result<(BTreeSet<Box<str>>, Inventory), String> {
     let inventory = Inventory::of(cache.objects()).map_err(|error| error.to_string())?;
-    let records: Vec<_> = inventory.records.into_keys().collect();
+    let records: Vec<_> = inventory.records.keys().copied().collect();
     let named = Mutex::new((BTreeSet::new(), 0));
     let quietly = Work {
         progress: &|_, _| {},
@@ -204,7 +210,7 @@ fn names(cache: &Cache, work: &Work<'_>) -> Result<BTreeSet<Box<str>>, String> {
     });
     let (named, count) = named.into_inner().unwrap_or_else(PoisonError::into_inner);
     match count == records.len() {
-        true => Ok(named),
+        true => Ok((named, inventory)),
         false => Err("not every record can be read, and one may name it".to_owned()),
     }
 }
@@ -263,6 +269,12 @@ impl Repair<'_> {
             return Some((
                 "its content is sound, and no source has it with a valid signature",
                 "check the trusted keys; sign it with `cache sign`, once its origin is known",
+            ));
+        }
+        if all(Fault::is_unknown) {
+            return Some((
+                "this program does not know what its record says; another version of Nix may",
+                "take it away by hand, if no reader understands it",
             ));
         }
         // Nix does not look at that.

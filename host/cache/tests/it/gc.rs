@@ -309,6 +309,22 @@ fn a_nar_that_is_named_by_a_detour_stays() {
 }
 
 #[test]
+fn a_nar_with_the_name_of_something_unfinished_stays_where_a_record_names_it() {
+    let made = made("compression=none");
+    let root = path('a', "root");
+    let record = made.publish(&root, b"root");
+    let text = record.to_string();
+    for name in ["nar/x.nar.tmp.1.2", "nar/.nix-fetchhost-x.tmp"] {
+        fs::copy(made.nar(&record), made.dir.path().join(name)).unwrap();
+        made.write(&root, &text.replace(record.url.as_str(), name));
+        made.age(2 * DAY);
+        made.collect(&orphans());
+        made.sound();
+        fs::copy(made.dir.path().join(name), made.nar(&record)).unwrap();
+    }
+}
+
+#[test]
 fn what_is_stopped_takes_nothing_for_unneeded() {
     let made = made("compression=none");
     let root = path('a', "root");

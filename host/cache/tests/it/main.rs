@@ -4,4 +4,5 @@
 
 mod common;
 mod gc;
+mod repair;
 mod verify;

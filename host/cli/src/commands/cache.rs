@@ -4,6 +4,7 @@ mod bar;
 pub(crate) mod gc;
 pub(crate) mod info;
 pub(crate) mod init;
+mod keys;
 mod paths;
 pub(crate) mod push;
 pub(crate) mod sign;

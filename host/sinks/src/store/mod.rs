@@ -39,6 +39,7 @@ pub use entry::StoreEntry;
 pub use error::{Step, StoreError};
 pub use reach::Reached;
 pub use reader::StoreReader;
+pub use resolve::resolve_logical;
 pub use session::{Spare, StoreSession};
 pub use url::{StoreUrl, StoreUrlError};
 

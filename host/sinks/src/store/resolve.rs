@@ -22,6 +22,15 @@ use super::error::StoreError;
 /// How many links are followed: as many as the kernel follows.
 const MAX_LINKS: usize = 40;
 
+/// The path of a store in its usual place that is meant by what a user types. It need not be there.
+///
+/// # Errors
+///
+/// When it leads out of the store, or nowhere.
+pub fn resolve_logical(typed: &Path) -> Result<StorePath, StoreError> {
+    resolve(typed, Path::new(STORE_DIR))
+}
+
 /// Follows `typed` until it is below one of the store's folders. `physical` is where the store's files lie.
 pub(super) fn resolve(typed: &Path, physical: &Path) -> Result<StorePath, StoreError> {
     let mut stores = vec![Path::new(STORE_DIR).to_owned(), physical.to_owned()];

@@ -11,6 +11,8 @@ use crate::objects::{Listed, Object, Objects, Upload, Version};
 struct Meddled {
     folder: crate::Folder,
     replaced: AtomicU64,
+    /// How often conditions of writing were tried.
+    tried: AtomicU64,
     /// What is put there, again and again or once.
     text: Box<dyn Meddling>,
 }
@@ -85,6 +87,7 @@ impl Objects for Meddled {
         self.folder.upload(kind, suffix)
     }
     fn conditional_writes(&self) -> Option<[bool; 2]> {
+        self.tried.fetch_add(1, Ordering::Relaxed);
         Some([true, false])
     }
     fn settle(&self) -> Result<(), CacheError> {
@@ -97,6 +100,7 @@ fn meddled(folder: &Folder, text: Box<dyn Meddling>) -> Cache {
     let objects = Meddled {
         folder: crate::Folder::for_many(place.clone()),
         replaced: AtomicU64::new(0),
+        tried: AtomicU64::new(0),
         text,
     };
     Cache::new(CacheUrl::folder(place), std::sync::Arc::new(objects))
@@ -160,15 +164,22 @@ fn a_place_that_ignores_conditions_is_refused_unless_one_writes_alone() {
     signing.check_place().unwrap();
     let mut url = cache.url().clone();
     url.writing.single_writer = true;
-    let objects = Meddled {
+    let objects = std::sync::Arc::new(Meddled {
         folder: crate::Folder::new(folder.dir.path().to_owned()),
         replaced: AtomicU64::new(0),
+        tried: AtomicU64::new(0),
         text: Box::new(Once(fixed(b"a"))),
-    };
-    let alone = Cache::new(url, std::sync::Arc::new(objects));
+    });
+    let alone = Cache::new(url, objects.clone());
     Signing::new(&alone, &keys, &[], &no_store)
         .check_place()
         .unwrap();
+    let there = Cache::new(cache.url().clone(), objects.clone());
+    let mut signing = Signing::new(&there, &keys, &[], &no_store);
+    signing.dry_run = true;
+    signing.check_place().unwrap();
+    // That is a request to write.
+    assert_eq!(objects.tried.load(Ordering::Relaxed), 0);
 }
 
 #[test]

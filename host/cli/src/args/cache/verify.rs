@@ -21,8 +21,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) cache: CacheArgs,
     /// Store paths [default: all that the cache has]
     pub(crate) paths: Vec<String>,
-    /// A public key whose signatures have to hold; repeatable
-    #[arg(long, value_name = "NAME:BASE64")]
+    /// A public key whose signatures have to hold, or @FILE with some of them; repeatable
+    #[arg(long, value_name = "NAME:BASE64|@FILE")]
     pub(crate) trusted_key: Vec<String>,
     /// What neither a trusted key nor its content address vouches for is damage
     #[arg(long)]

@@ -33,8 +33,16 @@ pub(crate) async fn gc(context: &Context, args: &GcArgs) -> Result<(), Failure> 
         now.checked_sub(unit.saturating_mul(count))
             .unwrap_or(SystemTime::UNIX_EPOCH)
     };
+    let roots = roots(args)?;
+    if args.keep_days == Some(0) && roots.is_none() {
+        // A number that came out empty is more likely than the wish to lose everything.
+        return Err(
+            Failure::usage("`--keep-days 0` without roots keeps nothing")
+                .with_hint("say how many days, or name what is to stay with `--root`"),
+        );
+    }
     let keep = Keep {
-        roots: roots(args)?,
+        roots,
         since: args.keep_days.map(|days| before(DAY, days)),
         young: before(HOUR, args.orphan_hours),
         ignore_damaged: args.ignore_damaged,

@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use fetchhost_cache::{Cache, CachePlace, Push};
+use fetchhost_credentials::leave_no_core_file;
 use fetchhost_formats::StorePath;
 use fetchhost_sinks::{SinkError, Store, StoreReader, StoreUrl, StoreUrlError};
 
@@ -137,6 +138,7 @@ impl Pusher {
         named: &[StorePath],
         stopping: &Stopping,
     ) -> Result<PushReport, Failure> {
+        leave_no_core_file();
         let keys = cache.read_keys()?;
         // Before the store is asked: it may take a while.
         cache.check_store_dir()?;

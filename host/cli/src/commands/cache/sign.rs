@@ -2,7 +2,6 @@
 //!
 //! Which records may be signed is decided in `fetchhost_cache`; here is who is asked, and what is told.
 
-mod keys;
 mod local;
 mod records;
 mod report;
@@ -26,6 +25,7 @@ use crate::failure::{Failure, Partial};
 use crate::printer::{Printer, Verbosity};
 use crate::progress::BAR_INTERVAL;
 
+use super::keys;
 use local::LocalStore;
 use records::Wanted;
 pub(crate) use report::SignReport;

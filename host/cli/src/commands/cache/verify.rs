@@ -10,11 +10,11 @@ use fetchhost_cache::{
     Cache, CachePlace, Checks, InfoFault, NarSource, Repair, Work, repair, verify as check,
 };
 use fetchhost_credentials::{Keyring, ask_hidden};
-use fetchhost_formats::{PublicKey, StorePath};
-use fetchhost_policy::printable;
+use fetchhost_formats::StorePath;
 use fetchhost_sinks::{SinkError, Store, StoreError, StoreReader, StoreUrl};
 
 use super::bar::Bar;
+use super::keys;
 use super::paths::store_path;
 use crate::args::cache::VerifyArgs;
 use crate::caches::{self, Purpose};
@@ -30,11 +30,7 @@ const BUCKET_JOBS: usize = 8;
 /// Checks all that is in a cache, or some of it, and repairs it if that is asked for.
 pub(crate) async fn verify(context: &Context, args: &VerifyArgs) -> Result<(), Failure> {
     let checks = Checks {
-        keys: args
-            .trusted_key
-            .iter()
-            .map(|key| trusted(key))
-            .collect::<Result<_, _>>()?,
+        keys: keys::trusted(&args.trusted_key)?,
         require_signature: args.require_signature,
         fast: args.fast,
     };
@@ -104,18 +100,6 @@ fn jobs(cache: &Cache) -> usize {
         CachePlace::Folder(_) => available_parallelism().map_or(1, usize::from),
         CachePlace::Bucket(_) => BUCKET_JOBS,
     }
-}
-
-fn trusted(text: &str) -> Result<PublicKey, Failure> {
-    text.trim().parse().map_err(|error| {
-        // What stands there may be a secret key by mistake.
-        let name = text.split_once(':').map_or("", |(name, _)| name);
-        Failure::usage(format!(
-            "a `--trusted-key` is no public key: `{}…`: {error}",
-            printable(name)
-        ))
-        .with_hint("a public key reads `NAME:BASE64`, as `nix-fetchhost key public FILE` prints it")
-    })
 }
 
 fn others(context: &Context, urls: &[String]) -> Result<Vec<Cache>, Failure> {

@@ -100,6 +100,10 @@ fn roots_that_are_none_or_nowhere_are_refused() {
         fs::write(sandbox.path("roots"), "\n").unwrap();
         let empty = line().with("--roots-from", sandbox.path("roots").display());
         sandbox.run(empty).exits(2).says(["there are no roots"]);
+        sandbox
+            .run(line().with("--keep-days", 0))
+            .exits(2)
+            .says(["keeps nothing"]);
         assert_eq!(files_below(&nix.path("cache")), before);
     }
 }

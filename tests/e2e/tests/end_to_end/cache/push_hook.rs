@@ -188,6 +188,9 @@ fn the_hook_ends_well_whatever_is_wrong() {
         .run(line(&url))
         .exits(0)
         .says(["others than this user can write"]);
+    // Nothing is made there either.
+    let made = fs::read_dir(sandbox.path("queue")).unwrap().count();
+    assert_eq!(made, 0);
     let sandbox = sandbox.configured("this is no configuration");
     sandbox.run(line(&url)).exits(0).says(["is not pushed"]);
     let sandbox = Sandbox::new().variable("OUT_PATHS", "/etc/passwd");

@@ -1,7 +1,7 @@
 //! What waits to be pushed: a folder that a build's hook writes to, and one process at a time empties.
 //!
 //! ```text
-//! cache          for which cache it is: a URL without parameters
+//! cache          for which cache it is, and on which server
 //! lock           held by whoever pushes
 //! log, log.1     what the process in the background said
 //! *.paths        one for each build: store paths, one a line
@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use fetchhost_cache::{CachePlace, CacheUrl};
 use fetchhost_formats::{HashAlgorithm, Hasher, StorePath};
 use fetchhost_policy::printable;
 use rustix::fs::FlockOperation;
@@ -40,6 +41,8 @@ const MAX_LOG: u64 = 1 << 20;
 const MAX_ENTRY: u64 = 1 << 20;
 /// The bits of a folder's mode that let others write to it.
 const OTHERS_WRITE: u32 = 0o022;
+/// The user who may do everything anyway.
+const ROOT: u32 = 0;
 /// Letters of the name of a cache's own folder.
 const NAME_LENGTH: usize = 16;
 
@@ -61,7 +64,7 @@ pub(super) struct Entry {
 impl Queue {
     /// The queue of the cache that was named, which is made if there is none.
     pub(super) fn open(context: &Context, args: &PushArgs) -> Result<Self, Failure> {
-        let label = caches::parse(&args.cache.url)?.label();
+        let label = identity(&caches::parse(&args.cache.url)?);
         let folder = match (&args.queue, &context.environment.state) {
             (Some(folder), _) => std::path::absolute(folder).unwrap_or_else(|_| folder.clone()),
             (None, Some(state)) => {
@@ -76,26 +79,32 @@ impl Queue {
             }
         };
         let queue = Self { folder };
-        let roots = queue.folder.join(ROOTS);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&roots);
-        made.map_err(queue.failed("make", &roots))?;
-        queue.is_ours()?;
+        // Nothing is made in what is somebody else's.
+        for folder in [&queue.folder, &queue.folder.join(ROOTS)] {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(queue.failed("make", folder))?;
+            queue.is_ours()?;
+        }
         queue.is_for(&label)?;
         Ok(queue)
     }
 
-    /// Whoever else could write to it could have this user write elsewhere, and push what he did not build.
+    /// Whoever else could write to it could have this user write elsewhere, and push what he did not build. So could
+    /// whose link leads to it.
     fn is_ours(&self) -> Result<(), Failure> {
-        let found = fs::metadata(&self.folder).map_err(self.failed("look at", &self.folder))?;
-        let is_own = found.uid() == rustix::process::geteuid().as_raw();
-        if is_own && found.mode() & OTHERS_WRITE == 0 {
+        let failed = self.failed("look at", &self.folder);
+        let user = rustix::process::geteuid().as_raw();
+        let named = fs::symlink_metadata(&self.folder).map_err(&failed)?;
+        let found = fs::metadata(&self.folder).map_err(&failed)?;
+        let is_own_link = !named.is_symlink() || [user, ROOT].contains(&named.uid());
+        if is_own_link && found.uid() == user && found.mode() & OTHERS_WRITE == 0 {
             return Ok(());
         }
         let folder = shown(&self.folder);
         Err(Failure::usage(format!(
             "others than this user can write to the queue {folder}"
         ))
-        .with_hint("name a folder of this user's own with `--queue DIR`"))
+        .with_hint("name a folder of this user's own, with mode 700, with `--queue DIR`"))
     }
 
     /// A queue is for one cache: what waits in it is pushed nowhere else.
@@ -258,6 +267,33 @@ impl Queue {
     }
 }
 
+/// What tells a cache from all others: many servers may have a bucket of one name.
+fn identity(url: &CacheUrl) -> String {
+    match &url.place {
+        CachePlace::Folder(_) => url.label(),
+        CachePlace::Bucket(bucket) => format!("{} at {}", url.label(), bucket.url),
+    }
+}
+
 fn shown(path: &Path) -> String {
     format!("`{}`", printable(&path.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_of_one_name_on_two_servers_are_two_caches() {
+        let identity = |url: &str| identity(&url.parse().unwrap());
+        let one = "s3://team?endpoint=https://one.example&region=a";
+        let again = format!("{one}&compression=zstd&secret-key=/k");
+        assert_eq!(identity(one), identity(&again));
+        assert_ne!(identity(one), identity(&one.replace("one", "two")));
+        assert_ne!(
+            identity("s3://team?region=eu-west-1"),
+            identity("s3://team?region=us-east-1")
+        );
+        assert_eq!(identity("file:///a?compression=xz"), identity("file:///a"));
+    }
 }

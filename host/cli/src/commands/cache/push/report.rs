@@ -80,7 +80,10 @@ impl PushReport {
             is_unfinished |= match &outcome {
                 Outcome::NotBegun => true,
                 Outcome::Failed(error) => {
-                    matches!(error, PushError::Cache(_) | PushError::Unreadable { .. })
+                    matches!(
+                        error,
+                        PushError::Cache(_) | PushError::Unreadable { .. } | PushError::Gone { .. }
+                    )
                 }
                 _ => false,
             };
@@ -207,7 +210,9 @@ fn status_of(error: PushError) -> (ExitStatus, &'static str) {
             let failure = Failure::from(error);
             (failure.status, failure.kind)
         }
-        PushError::NoSize { .. } | PushError::Unreadable { .. } => (ExitStatus::Sink, "sink"),
+        PushError::NoSize { .. } | PushError::Unreadable { .. } | PushError::Gone { .. } => {
+            (ExitStatus::Sink, "sink")
+        }
     }
 }
 
