@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use fetchhost_cache::Cache;
 use fetchhost_formats::StorePath;
+use fetchhost_policy::printable;
 
 use super::Pusher;
 use super::queue::{Entry, Queue};
@@ -57,11 +58,21 @@ struct Drain<'a> {
 impl Drain<'_> {
     fn run(&self, is_patient: bool) -> Result<(), Failure> {
         // Whoever queued something while this one was about to end found the lock taken.
+        let mut is_told = false;
         while !self.stopping.is_asked_for() && !self.queue.entries()?.is_empty() {
-            let Some(_lock) = self.queue.lock(is_patient)? else {
-                return Ok(());
-            };
-            self.empty()?;
+            match self.queue.lock()? {
+                Some(_lock) => self.empty()?,
+                None if !is_patient => return Ok(()),
+                None => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        self.pusher.printer.note(&format!(
+                            "another process pushes what is queued in `{}`; waiting for it to end",
+                            printable(&self.queue.folder().to_string_lossy())
+                        ));
+                    }
+                    std::thread::sleep(TICK);
+                }
+            }
         }
         Ok(())
     }

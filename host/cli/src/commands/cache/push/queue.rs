@@ -206,8 +206,8 @@ impl Queue {
         self.folder.join(ROOTS).join(path.base_name())
     }
 
-    /// Keeps others from pushing until the file is dropped; none where somebody pushes, unless `is_patient`.
-    pub(super) fn lock(&self, is_patient: bool) -> Result<Option<File>, Failure> {
+    /// Keeps others from pushing until the file is dropped; none where somebody pushes.
+    pub(super) fn lock(&self) -> Result<Option<File>, Failure> {
         let path = self.folder.join(LOCK);
         let failed = self.failed("lock", &path);
         let opened = OpenOptions::new()
@@ -217,11 +217,7 @@ impl Queue {
             .mode(0o600)
             .open(&path);
         let file = opened.map_err(&failed)?;
-        let operation = if is_patient {
-            FlockOperation::LockExclusive
-        } else {
-            FlockOperation::NonBlockingLockExclusive
-        };
+        let operation = FlockOperation::NonBlockingLockExclusive;
         loop {
             match rustix::fs::flock(&file, operation) {
                 Ok(()) => return Ok(Some(file)),
