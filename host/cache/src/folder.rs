@@ -24,6 +24,8 @@ use crate::url::{CachePlace, CacheUrl};
 
 use publish::Synced;
 
+/// How often a folder that vanishes is made again.
+const ATTEMPTS: u32 = 100;
 /// How deep a cache's folders may lie in each other.
 const MAX_DEPTH: usize = 16;
 
@@ -66,10 +68,15 @@ impl Folder {
 
     /// Writes to a temporary file beside `path`, ready for that name.
     fn prepare(&self, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, CacheError> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed(&self.label, "create", folder))?;
-        }
-        publish::prepare(path, bytes, self.synced).map_err(failed(&self.label, "create", path))
+        let prepare = || publish::prepare(path, bytes, self.synced);
+        let prepared = match (prepare(), path.parent()) {
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(folder).map_err(failed(&self.label, "create", folder))?;
+                prepare()
+            }
+            (prepared, _) => prepared,
+        };
+        prepared.map_err(failed(&self.label, "create", path))
     }
 
     /// Keeps others from changing records until this is dropped.
@@ -212,17 +219,25 @@ impl Objects for Folder {
 
     fn upload(&self, _: Kind, _: &str) -> Result<Box<dyn Upload>, CacheError> {
         let folder = self.dir.join("nar");
-        let folders =
-            NewFolders::create(&folder).map_err(failed(&self.label, "create", &folder))?;
-        let (file, temporary) = temporary::name()
-            .tempfile_in(&folder)
+        let mut attempts = 0..ATTEMPTS;
+        let (folders, made) = loop {
+            let folders =
+                NewFolders::create(&folder).map_err(failed(&self.label, "create", &folder))?;
+            match temporary::name().tempfile_in(&folder) {
+                // Whoever gave up the only NAR took the empty folder away.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && attempts.next().is_some() => {}
+                made => break (folders, made),
+            }
+        };
+        let (file, temporary) = made
             .map_err(temporary::without_name)
             .map_err(failed(&self.label, "create a file in", &folder))?
             .into_parts();
         Ok(Box::new(FileUpload {
             file,
             temporary,
-            _folders: folders,
+            folders,
             dir: self.dir.clone(),
             label: self.label.clone(),
             synced: self.synced,
@@ -246,7 +261,7 @@ struct FileUpload {
     file: File,
     temporary: TempPath,
     /// After `temporary`, so that the folder is empty when it goes.
-    _folders: NewFolders,
+    folders: NewFolders,
     dir: PathBuf,
     label: String,
     synced: Synced,
@@ -278,6 +293,7 @@ impl Upload for FileUpload {
             "create",
             &path,
         ))?;
+        self.folders.keep();
         Ok(wanted.clone())
     }
 }

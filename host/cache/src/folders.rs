@@ -22,9 +22,20 @@ impl NewFolders {
     pub fn create(folder: &Path) -> io::Result<Self> {
         let mut created = CREATED.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = parents(folder).take_while(|folder| !folder.exists());
-        created.extend(missing.map(Path::to_path_buf));
-        fs::create_dir_all(folder)?;
+        let missing: Vec<_> = missing.map(Path::to_path_buf).collect();
+        if !missing.is_empty() {
+            created.extend(missing);
+            fs::create_dir_all(folder)?;
+        }
         Ok(Self(folder.to_path_buf()))
+    }
+
+    /// Leaves the folders, into which something was put for good.
+    pub fn keep(self) {
+        let mut created = CREATED.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in parents(&self.0) {
+            created.remove(folder);
+        }
     }
 }
 

@@ -38,14 +38,18 @@ pub struct Measured {
 /// When `file` cannot be read: which proves nothing.
 pub(crate) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Result<Measured> {
     let source = Source::new(file, record);
-    let (mut faults, mut agrees) = (Vec::new(), None);
+    let (mut faults, mut agrees, mut too_large) = (Vec::new(), None, None);
     // Without memory for the decompressor nothing is known.
     let nar = decompressed(source.clone(), record.compression, record.nar_size)?;
     let is_packed = nar.is_none();
     if let Some(nar) = nar {
-        match unpack(record, nar, &source)? {
-            Ok(told) => agrees = told,
-            Err(fault) => faults.push(fault),
+        match unpack(record, nar, &source) {
+            // Whoever has more memory may undo it, if it is the file that was written.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => too_large = Some(error),
+            unpacked => match unpacked? {
+                Ok(told) => agrees = told,
+                Err(fault) => faults.push(fault),
+            },
         }
     }
     let (read, hash) = source.rest()?;
@@ -59,6 +63,15 @@ pub(crate) fn measure(record: &NarInfo, file: Box<dyn Read + Send>) -> io::Resul
                 of_file.push(Fault::FileHash { said, found });
             }
         }
+    }
+    if let Some(error) = too_large {
+        if of_file.is_empty() {
+            return Err(error);
+        }
+        faults.push(Fault::Undecodable {
+            compression: record.compression,
+            detail: error.to_string(),
+        });
     }
     of_file.extend(faults);
     Ok(Measured {
@@ -113,7 +126,6 @@ fn unpack(
     nar.drain();
     source.failure()?;
     match nar.failure {
-        // Whoever has more memory may undo it.
         Some(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(error),
         Some(error) => {
             return Ok(Err(Fault::Undecodable {
