@@ -17,7 +17,7 @@ mod upload;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fetchhost_policy::{Broker, BucketUrl, DisplayUrl, Method, SlotName};
@@ -27,7 +27,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, ObjectStore, PutMode, PutOptions, PutPayload, RetryConfig,
-    StaticCredentialProvider, UpdateVersion,
+    StaticCredentialProvider,
 };
 use tokio::runtime::Handle;
 
@@ -52,8 +52,7 @@ struct Shared {
     sender: Sender,
     handle: Handle,
     writing: Writing,
-    conditions: OnceLock<Conditions>,
-    probing: Mutex<()>,
+    conditions: Conditions,
 }
 
 impl Bucket {
@@ -101,8 +100,7 @@ impl Bucket {
             sender,
             handle: Handle::current(),
             writing: writing.clone(),
-            conditions: OnceLock::new(),
-            probing: Mutex::new(()),
+            conditions: Conditions::default(),
         })))
     }
 
@@ -213,7 +211,7 @@ impl Objects for Bucket {
         let is_info = *key == Key::info();
         let known = match is_info {
             true => None,
-            false => Some(self.conditions()?.create),
+            false => Some(self.create_condition()?),
         };
         // What may ignore the condition is asked first; it is sent nevertheless.
         if known.is_some_and(|known| known != Condition::Honoured) && self.is_there(key)? {
@@ -245,18 +243,18 @@ impl Objects for Bucket {
         bytes: &[u8],
         of: &Version,
     ) -> Result<bool, CacheError> {
-        let conditions = self.conditions()?;
-        let known = conditions.update;
-        if known != Condition::Honoured && !self.0.writing.single_writer {
-            return Err(CacheError::Unconditional {
-                label: self.0.label.clone(),
-                what: "signatures",
-            });
+        let known = self.update_condition()?;
+        match (known.condition, self.0.writing.single_writer) {
+            (Condition::Honoured, _) => {}
+            (_, true) => return self.put(key, kind, bytes).map(|()| true),
+            (_, false) => {
+                return Err(CacheError::Unconditional {
+                    label: self.0.label.clone(),
+                    what: "signatures",
+                });
+            }
         }
-        if known == Condition::Unsupported {
-            return self.put(key, kind, bytes).map(|()| true);
-        }
-        match self.write(key, kind, bytes, PutMode::Update(conditions.state(of))) {
+        match self.write(key, kind, bytes, known.state(of)) {
             Ok(()) => Ok(true),
             Err(error) if is_unmet(&error) => Ok(false),
             Err(error) => Err(self.failed("write", key.as_str())(error)),
@@ -296,7 +294,8 @@ impl Objects for Bucket {
     }
 
     fn conditional_writes(&self) -> Option<[bool; 2]> {
-        let Conditions { create, update, .. } = self.conditions().ok()?;
+        let create = self.create_condition().ok()?;
+        let update = self.update_condition().ok()?.condition;
         let is_known = |found: &Condition| *found != Condition::Unknown;
         let all = [create, update];
         all.iter()
@@ -357,13 +356,6 @@ impl Read for Body {
 /// A key as `object_store` knows it.
 fn path(key: &Key) -> Path {
     Path::from(key.as_str())
-}
-
-fn state(tag: &str) -> UpdateVersion {
-    UpdateVersion {
-        e_tag: Some(tag.to_owned()),
-        version: None,
-    }
 }
 
 /// What an error of `object_store` means: where the sender said why, that.

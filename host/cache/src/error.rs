@@ -111,7 +111,7 @@ pub enum CacheError {
         label: String,
     },
     /// There is nothing that a cache has.
-    #[error("`{label}` is no binary cache: it has no `nix-cache-info` and no records")]
+    #[error("`{label}` is no binary cache: it has no `nix-cache-info`")]
     NoCache {
         /// The place.
         label: String,

@@ -20,7 +20,7 @@ use crate::error::{CacheError, failed};
 use crate::folders::NewFolders;
 use crate::objects::{Key, Kind, Listed, Object, Objects, Upload, Version};
 use crate::temporary;
-use crate::url::{CachePlace, CacheUrl};
+use crate::url::CacheUrl;
 
 use publish::Synced;
 
@@ -51,13 +51,8 @@ impl Folder {
     }
 
     fn with(dir: PathBuf, synced: Synced) -> Self {
-        let url = CacheUrl::folder(dir.clone());
-        debug_assert!(matches!(url.place, CachePlace::Folder(_)));
-        Self {
-            dir,
-            label: url.label(),
-            synced,
-        }
+        let label = CacheUrl::folder(dir.clone()).label();
+        Self { dir, label, synced }
     }
 
     /// Where `key` is.

@@ -67,19 +67,10 @@ pub(crate) fn of_url(context: &Context, url: CacheUrl, purpose: Purpose) -> Resu
 
 /// What a cache says about itself, without which it is none.
 pub(crate) fn info(cache: &Cache) -> Result<Vec<u8>, Failure> {
-    let label = cache.label();
-    let Some(said) = cache.objects().get(&Key::info(), MAX_INFO)? else {
-        return Err(Failure {
-            status: ExitStatus::Sink,
-            kind: "sink",
-            ..Failure::usage(format!(
-                "`{label}` is no binary cache: it has no `{}`",
-                Key::info()
-            ))
-        }
-        // Without its parameters it would be another bucket.
-        .with_hint("`nix-fetchhost cache init` with the same URL makes it one"));
-    };
+    let said = cache.objects().get(&Key::info(), MAX_INFO)?;
+    let said = said.ok_or_else(|| CacheError::NoCache {
+        label: cache.label(),
+    })?;
     Ok(said.bytes)
 }
 

@@ -1,27 +1,26 @@
 //! Which conditions of writing a server honours.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use object_store::{PutMode, UpdateVersion};
 
-use super::{Bucket, BucketError, state};
+use super::{Bucket, BucketError};
 use crate::error::CacheError;
-use crate::objects::{Key, Kind, Objects as _, Version};
+use crate::objects::{Key, Kind, Object, Objects as _, Version};
 
 /// The longest `nix-cache-info` that conditions of writing are tried with, in bytes.
 const MAX_INFO: u64 = 64 * 1024;
 /// A state that no object is in.
 const NO_STATE: &str = "\"00000000000000000000000000000000\"";
 
-/// What the server makes of conditions of writing.
-#[derive(Clone, Copy, Debug)]
+/// What the server makes of conditions of writing, as far as that was tried: each when it is first needed,
+/// because each try is a request, and may be one more version of the object.
+#[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// To write only where nothing is.
-    pub(super) create: Condition,
-    /// To write only over a certain state.
-    pub(super) update: Condition,
-    /// Whether it compares states without the quotes that it told them with, as Ceph 16 does.
-    pub(super) is_bare: bool,
+    create: OnceLock<Condition>,
+    update: OnceLock<Update>,
+    /// Held while something is tried.
+    trying: Mutex<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,78 +34,112 @@ pub(super) enum Condition {
     Unknown,
 }
 
-impl Conditions {
+/// What the server makes of the condition to write only over a certain state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Update {
+    pub(super) condition: Condition,
+    /// Whether it compares states without the quotes that it told them with, as Ceph 16 does.
+    is_bare: bool,
+}
+
+impl Update {
     const UNKNOWN: Self = Self {
-        create: Condition::Unknown,
-        update: Condition::Unknown,
+        condition: Condition::Unknown,
         is_bare: false,
     };
 
     /// The state of an object as the server compares it.
-    pub(super) fn state(&self, version: &Version) -> UpdateVersion {
-        let tag = &version.0;
-        let tag = if self.is_bare {
-            tag.trim_matches('"')
+    pub(super) fn state(self, version: &Version) -> PutMode {
+        state(if self.is_bare {
+            version.0.trim_matches('"')
         } else {
-            tag
-        };
-        state(tag)
+            &version.0
+        })
     }
 }
 
 impl Bucket {
-    /// What conditions of writing the server honours. It is tried with what the bucket says about itself,
-    /// which is written as it is: nothing changes, and nothing is left behind.
-    pub(super) fn conditions(&self) -> Result<Conditions, CacheError> {
-        let _one = self
-            .0
-            .probing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.0.conditions.get() {
+    /// Whether the server honours the condition to write only where nothing is.
+    pub(super) fn create_condition(&self) -> Result<Condition, CacheError> {
+        let conditions = &self.0.conditions;
+        let _one = lock(&conditions.trying);
+        if let Some(known) = conditions.create.get() {
             return Ok(*known);
         }
-        let key = Key::info();
-        let info = match self.get(&key, MAX_INFO) {
+        let Some(info) = self.own_words()? else {
+            return Ok(Condition::Unknown);
+        };
+        let found = self.tried(&info, PutMode::Create)?;
+        Ok(*conditions.create.get_or_init(|| found))
+    }
+
+    /// Whether the server honours the condition to write only over a certain state: that it refuses another
+    /// one, and lets through the one that is there.
+    pub(super) fn update_condition(&self) -> Result<Update, CacheError> {
+        let conditions = &self.0.conditions;
+        let _one = lock(&conditions.trying);
+        if let Some(known) = conditions.update.get() {
+            return Ok(*known);
+        }
+        let Some(info) = self.own_words()? else {
+            return Ok(Update::UNKNOWN);
+        };
+        let mut found = Update {
+            condition: self.tried(&info, state(NO_STATE))?,
+            is_bare: false,
+        };
+        if let (Condition::Honoured, Some(version)) = (found.condition, &info.version) {
+            let refuses = |found: Update| -> Result<bool, CacheError> {
+                Ok(self.tried(&info, found.state(version))? == Condition::Honoured)
+            };
+            found.is_bare = refuses(found)?;
+            if found.is_bare && refuses(found)? {
+                return Ok(Update::UNKNOWN);
+            }
+        }
+        Ok(*conditions.update.get_or_init(|| found))
+    }
+
+    /// What conditions are tried with: what the bucket says about itself, which is written as it is.
+    fn own_words(&self) -> Result<Option<Object>, CacheError> {
+        let info = match self.get(&Key::info(), MAX_INFO) {
             Err(error) if error.is_denied() => None,
             found => found?,
         };
         // What was not read to its end is not written back.
-        let Some(info) = info.filter(|info| info.bytes.len() as u64 <= MAX_INFO) else {
-            return Ok(Conditions::UNKNOWN);
-        };
-        let tried = |mode: PutMode| match self.write(&key, Kind::Info, &info.bytes, mode) {
-            Ok(()) => Ok(Condition::Ignored),
-            Err(error) if is_unmet(&error) => Ok(Condition::Honoured),
-            Err(error) if is_unsupported(&error) => Ok(Condition::Unsupported),
+        Ok(info.filter(|info| info.bytes.len() as u64 <= MAX_INFO))
+    }
+
+    fn tried(&self, info: &Object, mode: PutMode) -> Result<Condition, CacheError> {
+        let key = Key::info();
+        let found = match self.write(&key, Kind::Info, &info.bytes, mode) {
+            Ok(()) => Condition::Ignored,
+            Err(error) if is_unmet(&error) => Condition::Honoured,
+            Err(error) if is_unsupported(&error) => Condition::Unsupported,
             Err(error) => match self.failed("write", key.as_str())(error) {
-                error if error.is_denied() => Ok(Condition::Unknown),
+                error if error.is_denied() => Condition::Unknown,
                 // It may be otherwise the next time.
-                error => Err(error),
+                error => return Err(error),
             },
         };
-        let mut found = Conditions {
-            create: tried(PutMode::Create)?,
-            update: tried(PutMode::Update(state(NO_STATE)))?,
-            is_bare: false,
-        };
-        // The state that it is in has to be let through, too.
-        if let (Condition::Honoured, Some(version)) = (found.update, &info.version) {
-            let refuses = |found: &Conditions| -> Result<bool, CacheError> {
-                let there = PutMode::Update(found.state(version));
-                Ok(tried(there)? == Condition::Honoured)
-            };
-            if refuses(&found)? {
-                found.is_bare = true;
-                if refuses(&found)? {
-                    found.update = Condition::Unknown;
-                    return Ok(found);
-                }
-            }
-        }
-        tracing::debug!(bucket = self.0.label, ?found, "conditions of writing");
-        Ok(*self.0.conditions.get_or_init(|| found))
+        tracing::debug!(
+            bucket = self.0.label,
+            ?found,
+            "tried a condition of writing"
+        );
+        Ok(found)
     }
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn state(tag: &str) -> PutMode {
+    PutMode::Update(UpdateVersion {
+        e_tag: Some(tag.to_owned()),
+        version: None,
+    })
 }
 
 /// Whether the server did not write because of the condition.
