@@ -115,7 +115,7 @@ fn reach(
     let config = &context.settings.config;
     // Without any access keys a public bucket can be read.
     let is_signed = place.profile.is_some() || context.environment.has_aws_keys;
-    let (broker, slot) = Broker::for_bucket(place, config, true, is_signed)?;
+    let (broker, slot) = Broker::for_bucket(place, config, is_signed)?;
     // What no request may do is found before anything is asked.
     let (method, has_body) = match purpose {
         Purpose::Reading => (Method::Get, false),

@@ -5,8 +5,8 @@
 //!
 //! **The rule.** Who types `s3://BUCKET` consents to requests below the bucket's own URL, signed with the
 //! access keys of the profile that the URL names or of the environment, and to no redirect out of it. A `[[grant]]` for
-//! `host:cache` that holds for the bucket's server takes the place of that consent, and is needed where nobody
-//! types or the administrator turned consent off.
+//! `host:cache` that holds for the bucket's server takes the place of that consent, and is needed where the
+//! administrator turned consent off.
 
 use std::collections::BTreeMap;
 
@@ -51,15 +51,14 @@ pub(crate) fn needs() -> FetcherDescription {
 }
 
 impl Broker {
-    /// The broker for a cache in a bucket, and the slot of its access keys. `is_typed`: the user wrote the
-    /// URL himself. `is_signed`: what a typed URL allows is signed, and not anonymous.
+    /// The broker for a cache in a bucket whose URL was typed, and the slot of its access keys. `is_signed`: what
+    /// that allows is signed, and not anonymous.
     ///
     /// # Errors
     /// When the configuration does not fit itself.
     pub fn for_bucket(
         bucket: &BucketUrl,
         config: &Config,
-        is_typed: bool,
         is_signed: bool,
     ) -> Result<(Self, Option<SlotName>), PolicyError> {
         let module = ModuleId::Host(HostPart::Cache);
@@ -69,7 +68,7 @@ impl Broker {
             .iter()
             .any(|grant| grant.module == module && grant.pattern_for(&bucket.origin).is_some());
         let mut config = config.clone();
-        if is_typed && !is_configured && config.no_argv_consent().is_none() {
+        if !is_configured && config.no_argv_consent().is_none() {
             let credential = slot.as_ref().filter(|_| is_signed).map(|slot| {
                 let name = CredentialName::of_slot(slot);
                 let spec = CredentialSpec {

@@ -159,6 +159,32 @@ fn a_large_file_comes_in_parts_of_which_nobody_sees_anything_before_the_end() {
 }
 
 #[test]
+fn what_the_host_says_to_the_server_itself_is_signed() {
+    let (standin, server, sandbox) = (private_project(), server(Quirk::None), with_keys());
+    let place = url(&server, "&storage-class=STANDARD");
+    let line = CommandLine::tree(&standin).with("--to", place);
+    sandbox.run(line).exits(0);
+    let heads = server.requests();
+    let written = |end: &str| {
+        let is = |head: &&String| {
+            let line = head.lines().next().unwrap_or_default();
+            line.starts_with("PUT") && line.ends_with(end)
+        };
+        heads.iter().find(is).unwrap()
+    };
+    let nar = written(".nar.zst");
+    let signed = nar.split("SignedHeaders=").nth(1).unwrap();
+    let signed = signed.split(',').next().unwrap();
+    assert!(
+        nar.contains("\"x-amz-storage-class\": \"STANDARD\""),
+        "{nar}"
+    );
+    assert!(signed.contains("x-amz-storage-class"), "{signed}");
+    // Records are read at once.
+    assert!(!written(".narinfo").contains("storage-class"));
+}
+
+#[test]
 fn a_publisher_that_is_killed_leaves_no_record_and_the_next_one_completes() {
     let (standin, line) = large();
     let (server, sandbox) = (server(Quirk::None), with_keys());
@@ -381,7 +407,7 @@ fn a_second_signal_waits_for_no_server() {
 }
 
 #[test]
-fn what_the_administrator_denies_is_not_written_and_consent_can_be_turned_off() {
+fn what_a_grant_does_not_hold_is_not_asked() {
     let (standin, server) = (private_project(), server(Quirk::None));
     let line = || CommandLine::tree(&standin).with("--to", url(&server, ""));
     let origin = server.url();
