@@ -59,7 +59,7 @@ pub use inventory::{HashPart, Inventory, Seen};
 pub use measure::Mismeasured;
 pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
-pub use push::{Course, Offered, Outcome, Push, PushError, SourceError};
+pub use push::{Course, Outcome, Push, PushError, SourceError};
 pub use sign::{SignedRecord, Signing};
 pub use temporary::{name as temporary_name, without_name as without_temporary_name};
 pub use url::{CachePlace, CacheUrl, CacheUrlError, Writing};

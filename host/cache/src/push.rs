@@ -30,10 +30,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::num::NonZeroUsize;
 
-use fetchhost_formats::{
-    Compression, Hash, NarInfo, NarUrl, Proof, RecordedAddress, Signature, SigningKey, StorePath,
-    Unproved,
-};
+use fetchhost_formats::{SigningKey, StoreEntry, StorePath};
 use thiserror::Error;
 
 use crate::cache::{Cache, Recorded, Standing};
@@ -47,25 +44,6 @@ use parallel::in_parallel;
 const BATCH_PATHS: usize = 1000;
 const BATCH_BYTES: u64 = 1 << 30;
 
-/// A path of a store, and all that the store knows of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offered {
-    /// The path.
-    pub path: StorePath,
-    /// SHA-256 of its NAR.
-    pub nar_hash: Hash,
-    /// Length of its NAR in bytes; 0 where the store does not know.
-    pub nar_size: u64,
-    /// The paths that it mentions, which may be itself too.
-    pub references: BTreeSet<StorePath>,
-    /// The derivation that made it, where that is known.
-    pub deriver: Option<StorePath>,
-    /// The signatures that the store has of it.
-    pub signatures: Vec<Signature>,
-    /// What the path is computed from.
-    pub ca: Option<RecordedAddress>,
-}
-
 /// Why a store does not give an archive.
 pub type SourceError = Box<dyn Error + Send + Sync>;
 
@@ -75,7 +53,7 @@ pub trait Course: Sync {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn archive(&self, offered: &Offered) -> Result<Archive, SourceError>;
+    fn archive(&self, offered: &StoreEntry) -> Result<Archive, SourceError>;
 
     /// Whether nothing more is to be begun.
     fn is_stopping(&self) -> bool;
@@ -84,7 +62,7 @@ pub trait Course: Sync {
     fn read(&self, bytes: u64);
 
     /// A path has come to its end.
-    fn ended(&self, offered: &Offered, outcome: &Outcome);
+    fn ended(&self, offered: &StoreEntry, outcome: &Outcome);
 
     /// Something to know that ends nothing.
     fn warning(&self, text: &str);
@@ -218,7 +196,7 @@ impl Push<'_> {
     /// # Errors
     /// When the cache belongs to another store, or cannot be written to at all. What one path met is in its
     /// outcome.
-    pub fn run(&self, offered: &[Offered]) -> Result<Vec<Outcome>, CacheError> {
+    pub fn run(&self, offered: &[StoreEntry]) -> Result<Vec<Outcome>, CacheError> {
         self.cache.check_store_dir()?;
         let places = offered.iter().enumerate();
         let places: HashMap<_, _> = places.map(|(at, one)| (&one.path, at)).collect();
@@ -260,7 +238,7 @@ impl Push<'_> {
     }
 
     /// What a record that is there is to what we have.
-    fn judge(&self, offered: &Offered, found: &Recorded) -> Result<Standing, CacheError> {
+    fn judge(&self, offered: &StoreEntry, found: &Recorded) -> Result<Standing, CacheError> {
         let record = &found.record;
         if !self.cache.has_nar(record)? {
             return Ok(Standing::Broken);
@@ -273,51 +251,10 @@ impl Push<'_> {
     }
 }
 
-impl Offered {
-    /// What the content address proves of the path.
-    ///
-    /// # Errors
-    /// When it proves nothing.
-    pub fn proof(&self) -> Result<Proof, Unproved> {
-        // It does not look at the file.
-        let nothing = archive::Stored {
-            url: NarUrl::for_file(&self.nar_hash, Compression::None),
-            file_hash: self.nar_hash.clone(),
-            file_size: self.nar_size,
-            listing: None,
-        };
-        self.record(nothing, Compression::None).proof()
-    }
-
-    /// Whether a record is of the same contents, with the same references: all that is signed.
-    fn is_same(&self, record: &NarInfo) -> bool {
-        record.nar_hash == self.nar_hash
-            && record.nar_size == self.nar_size
-            && record.references == self.references
-    }
-
-    /// Its record without what the cache adds; `stored` is that.
-    fn record(&self, stored: archive::Stored, compression: Compression) -> NarInfo {
-        NarInfo {
-            store_path: self.path.clone(),
-            url: stored.url,
-            compression,
-            file_hash: Some(stored.file_hash),
-            file_size: Some(stored.file_size),
-            nar_hash: self.nar_hash.clone(),
-            nar_size: self.nar_size,
-            references: self.references.clone(),
-            deriver: self.deriver.clone(),
-            signatures: self.signatures.clone(),
-            ca: self.ca.clone(),
-        }
-    }
-}
-
 /// How many of these paths are one batch: at least one.
-fn batch_len(offered: &[Offered]) -> usize {
+fn batch_len(offered: &[StoreEntry]) -> usize {
     let mut bytes = 0_u64;
-    let fits = |one: &&Offered| {
+    let fits = |one: &&StoreEntry| {
         let is_first = bytes == 0;
         bytes = bytes.saturating_add(one.nar_size.max(1));
         is_first || bytes <= BATCH_BYTES

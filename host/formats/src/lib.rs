@@ -12,7 +12,7 @@
 //! | subject | types |
 //! |---|---|
 //! | hashes | [`HashAlgorithm`], [`struct@Hash`], [`Hasher`] |
-//! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`] |
+//! | names and paths | [`StoreName`], [`StorePath`], [`STORE_DIR`], [`StoreEntry`] |
 //! | what a fixed output is | [`OutputMode`], [`ContentAddress`], [`FixedOutput`] |
 //! | what is to be built | [`Derivation`] |
 //! | archives | [`nar::Event`], [`nar::Piece`], [`nar::Encoder`], [`nar::Listing`] |
@@ -30,6 +30,7 @@ mod narinfo;
 mod quote;
 mod recorded_address;
 mod signing;
+mod store_entry;
 mod store_name;
 mod store_path;
 
@@ -46,5 +47,6 @@ pub use narinfo::{
 };
 pub use recorded_address::{RecordedAddress, TextAddress, UnknownAddress};
 pub use signing::{KeyError, PublicKey, Signature, SignatureError, SigningKey};
+pub use store_entry::StoreEntry;
 pub use store_name::{StoreName, StoreNameError};
 pub use store_path::{STORE_DIR, StorePath, StorePathError};

@@ -36,6 +36,6 @@ pub use fetchhost_cache::Archive;
 pub use held::{Held, Kept};
 pub use staged::{Committed, Existing, Incoming, SinkKind, Staged};
 pub use store::{
-    Place, Reached, Spare, Step, Store, StoreEntry, StoreError, StoreReader, StoreSession,
-    StoreUrl, StoreUrlError, resolve_logical,
+    Place, Reached, Spare, Step, Store, StoreError, StoreReader, StoreSession, StoreUrl,
+    StoreUrlError, resolve_logical,
 };

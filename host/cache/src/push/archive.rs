@@ -5,9 +5,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
 
 use fetchhost_formats::nar::{self, DecodeError};
-use fetchhost_formats::{Hash, HashAlgorithm, Hasher, NarUrl};
+use fetchhost_formats::{Hash, HashAlgorithm, Hasher, NarUrl, StoreEntry};
 
-use super::{Course, Offered, PushError};
+use super::{Course, PushError};
 use crate::cache::Cache;
 use crate::compress::{Compressed, Compressor};
 use crate::decompress::Archive;
@@ -33,7 +33,7 @@ pub(super) struct Stored {
 /// None where the push is to stop.
 pub(super) fn store(
     cache: &Cache,
-    offered: &Offered,
+    offered: &StoreEntry,
     course: &dyn Course,
 ) -> Result<Option<Stored>, PushError> {
     if offered.nar_size == 0 {
@@ -159,7 +159,7 @@ fn compress(
 
 /// The one pass over an archive: all that is read of it is counted, hashed and taken on.
 struct Pass<'a, T> {
-    offered: &'a Offered,
+    offered: &'a StoreEntry,
     course: &'a dyn Course,
     archive: Archive,
     taker: T,
@@ -237,7 +237,7 @@ type Whole = (Compressed, Option<Vec<u8>>);
 /// Reads an archive to its end, and checks it.
 fn read<T: Taker>(
     cache: &Cache,
-    offered: &Offered,
+    offered: &StoreEntry,
     course: &dyn Course,
     archive: Archive,
     taker: T,

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use fetchhost_formats::{MAX_NARINFO_BYTES, NarInfo, Signature, StorePath};
+use fetchhost_formats::{MAX_NARINFO_BYTES, NarInfo, Signature, StoreEntry, StorePath};
 
 use super::parallel::{in_order, in_parallel};
-use super::{Offered, Outcome, Push, PushError, archive};
+use super::{Outcome, Push, PushError, archive};
 use crate::cache::{Published, Standing, lacks};
 use crate::error::CacheError;
 use crate::objects::{Key, Kind};
@@ -18,7 +18,7 @@ const MAX_KEPT_SIGNATURES: usize = 64;
 /// Paths that follow each other in a push.
 pub(super) struct Batch<'a> {
     pub(super) push: &'a Push<'a>,
-    pub(super) offered: &'a [Offered],
+    pub(super) offered: &'a [StoreEntry],
     /// Where they begin in the whole push.
     pub(super) begin: usize,
     /// Where each path of the whole push is.
@@ -90,7 +90,7 @@ impl Batch<'_> {
     }
 
     /// All that comes before the record.
-    fn begin(&self, offered: &Offered) -> Result<Step, PushError> {
+    fn begin(&self, offered: &StoreEntry) -> Result<Step, PushError> {
         let (push, cache) = (self.push, self.push.cache);
         // Of a record whose NAR is missing: they hold for the NAR that is to come, and nobody else may have them.
         let mut signatures = Vec::new();
@@ -126,7 +126,11 @@ impl Batch<'_> {
             cache.objects().put(&key, Kind::Json, &text)?;
         }
         let file_size = stored.file_size;
-        let mut record = offered.record(stored, cache.writing().compression);
+        let mut record = offered.record(
+            stored.url,
+            cache.writing().compression,
+            (stored.file_hash, stored.file_size),
+        );
         for key in lacks(&record, push.keys) {
             record.sign(key);
         }
@@ -188,7 +192,7 @@ impl Batch<'_> {
     /// What a path ends with because of a path that it refers to and that the cache does not have.
     fn lacking(
         &self,
-        offered: &Offered,
+        offered: &StoreEntry,
         ended: &[OnceLock<Outcome>],
         before: &[Outcome],
     ) -> Option<Outcome> {
@@ -213,7 +217,7 @@ impl Batch<'_> {
 
     fn write(
         &self,
-        offered: &Offered,
+        offered: &StoreEntry,
         record: &NarInfo,
         outcome: Outcome,
     ) -> Result<Outcome, PushError> {

@@ -32,7 +32,7 @@ struct Shelf {
 }
 
 impl Course for Shelf {
-    fn archive(&self, offered: &Offered) -> Result<Archive, SourceError> {
+    fn archive(&self, offered: &StoreEntry) -> Result<Archive, SourceError> {
         match self.archives.get(&offered.path) {
             Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             None => Err("it is not there".into()),
@@ -50,7 +50,7 @@ impl Course for Shelf {
         }
     }
 
-    fn ended(&self, _: &Offered, _: &Outcome) {}
+    fn ended(&self, _: &StoreEntry, _: &Outcome) {}
 
     fn warning(&self, text: &str) {
         self.warnings.lock().unwrap().push(text.to_owned());
@@ -59,15 +59,16 @@ impl Course for Shelf {
 
 impl Shelf {
     /// Offers a path of this content that refers to others.
-    fn offer(&mut self, number: usize, content: Vec<u8>, references: &[usize]) -> Offered {
+    fn offer(&mut self, number: usize, content: Vec<u8>, references: &[usize]) -> StoreEntry {
         let path = path(number);
-        let offered = Offered {
+        let offered = StoreEntry {
             nar_hash: Hasher::digest(HashAlgorithm::Sha256, &content),
             nar_size: content.len() as u64,
             references: references.iter().copied().map(self::path).collect(),
             deriver: None,
             signatures: Vec::new(),
             ca: None,
+            is_ultimate: false,
             path: path.clone(),
         };
         self.archives.insert(path, content);
@@ -86,7 +87,7 @@ fn cache(folder: &Path, query: &str) -> Cache {
     Cache::on_disk(url, true).unwrap()
 }
 
-fn push(cache: &Cache, shelf: &Shelf, keys: &[SigningKey], offered: &[Offered]) -> Vec<Outcome> {
+fn push(cache: &Cache, shelf: &Shelf, keys: &[SigningKey], offered: &[StoreEntry]) -> Vec<Outcome> {
     let push = Push {
         cache,
         keys,

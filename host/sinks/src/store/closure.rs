@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, btree_set};
 
-use fetchhost_formats::StorePath;
+use fetchhost_formats::{StoreEntry, StorePath};
 
-use super::entry::StoreEntry;
 use super::error::{Step, StoreError};
 
 /// How many paths, references and signatures one closure may have together: several times what the largest

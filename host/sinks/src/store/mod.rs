@@ -35,7 +35,6 @@ use std::time::Duration;
 use fetchhost_formats::{Compression, FixedOutput, StorePath};
 use fetchhost_policy::printable;
 
-pub use entry::StoreEntry;
 pub use error::{Step, StoreError};
 pub use reach::Reached;
 pub use reader::StoreReader;

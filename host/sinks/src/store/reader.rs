@@ -9,11 +9,10 @@ use std::io::{self, BufRead as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use fetchhost_formats::{STORE_DIR, StorePath};
+use fetchhost_formats::{STORE_DIR, StoreEntry, StorePath};
 
 use super::closure::closure;
 use super::daemon::Connection;
-use super::entry::StoreEntry;
 use super::error::StoreError;
 use super::gc_root::Root;
 use super::resolve::resolve;
@@ -126,10 +125,7 @@ impl StoreReader {
         let infos = self.on_connection(|connection| connection.query_all(paths, protect))?;
         let entries = paths.iter().zip(infos);
         entries
-            .map(|(path, info)| {
-                info.map(|info| StoreEntry::new(path.clone(), info))
-                    .transpose()
-            })
+            .map(|(path, info)| info.map(|info| info.of(path.clone())).transpose())
             .collect()
     }
 

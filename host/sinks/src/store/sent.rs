@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, Read};
 
+use fetchhost_formats::StoreEntry;
+
 use super::daemon::{Connection, IncomingArchive};
-use super::entry::StoreEntry;
 use super::error::{Step, StoreError};
 use super::session::Spare;
 use super::{Place, Store};

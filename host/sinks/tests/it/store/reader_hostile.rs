@@ -3,8 +3,8 @@
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
-use fetchhost_formats::{HashAlgorithm, Hasher, StorePath};
-use fetchhost_sinks::{SinkError, StoreEntry, StoreReader};
+use fetchhost_formats::{HashAlgorithm, Hasher, StoreEntry, StorePath};
+use fetchhost_sinks::{SinkError, StoreReader};
 use proptest::prelude::*;
 
 use crate::scripted::{ADD_TEMPORARY_ROOT, Info, LAST, Peer, QUERY_PATH_INFO, Scripted};

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use fetchhost_cache::{Archive, Course, Offered, Outcome, SourceError};
-use fetchhost_sinks::{StoreEntry, StoreReader};
+use fetchhost_cache::{Archive, Course, Outcome, SourceError};
+use fetchhost_formats::StoreEntry;
+use fetchhost_sinks::StoreReader;
 use indicatif::HumanBytes;
 
 use crate::caches::Stopping;
@@ -43,18 +44,8 @@ impl<'a> Pushing<'a> {
 }
 
 impl Course for Pushing<'_> {
-    fn archive(&self, offered: &Offered) -> Result<Archive, SourceError> {
-        let entry = StoreEntry {
-            path: offered.path.clone(),
-            nar_hash: offered.nar_hash.clone(),
-            nar_size: offered.nar_size,
-            references: offered.references.clone(),
-            deriver: None,
-            signatures: Vec::new(),
-            ca: None,
-            is_ultimate: false,
-        };
-        Ok(self.reader.archive(&entry)?)
+    fn archive(&self, offered: &StoreEntry) -> Result<Archive, SourceError> {
+        Ok(self.reader.archive(offered)?)
     }
 
     fn is_stopping(&self) -> bool {
@@ -67,7 +58,7 @@ impl Course for Pushing<'_> {
         }
     }
 
-    fn ended(&self, offered: &Offered, outcome: &Outcome) {
+    fn ended(&self, offered: &StoreEntry, outcome: &Outcome) {
         let Some(progress) = self.progress.get() else {
             return;
         };

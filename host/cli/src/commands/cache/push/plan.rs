@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fetchhost_cache::{Offered, Push};
-use fetchhost_formats::StorePath;
-use fetchhost_policy::printable;
-use fetchhost_sinks::StoreEntry;
+use fetchhost_cache::Push;
+use fetchhost_formats::{StoreEntry, StorePath};
 
 use super::Pusher;
 use crate::exit::ExitStatus;
@@ -16,7 +14,7 @@ const MAX_NAMED: usize = 10;
 
 /// What is to be pushed, each path after those that it refers to.
 pub(super) struct Plan {
-    pub(super) offered: Vec<Offered>,
+    pub(super) offered: Vec<StoreEntry>,
     /// What is not pushed with `--only-content-addressed`.
     pub(super) skipped: Vec<Skipped>,
 }
@@ -41,7 +39,7 @@ impl Plan {
         let named: BTreeSet<_> = named.iter().collect();
         let entries = closure.into_iter();
         let entries = entries.filter(|entry| pusher.closure || named.contains(&entry.path));
-        let offered: Vec<_> = entries.map(offered).collect::<Result<_, _>>()?;
+        let offered: Vec<_> = entries.collect();
         let plan = if pusher.only_content_addressed {
             Self::proved(push, &named, offered)?
         } else {
@@ -60,7 +58,7 @@ impl Plan {
     fn proved(
         push: &Push<'_>,
         named: &BTreeSet<&StorePath>,
-        offered: Vec<Offered>,
+        offered: Vec<StoreEntry>,
     ) -> Result<Self, Failure> {
         let mut reasons: HashMap<StorePath, String> = HashMap::new();
         for one in &offered {
@@ -132,29 +130,4 @@ impl Plan {
         }
         .with_hint("push these too: with `--closure`, or without `--no-closure`"))
     }
-}
-
-/// What a store knows of a path, for the cache.
-fn offered(entry: StoreEntry) -> Result<Offered, Failure> {
-    let ca = entry.ca.as_ref().map(|text| text.parse());
-    let ca = ca.transpose().map_err(|_| {
-        let ca = entry.ca.as_deref().map(printable).unwrap_or_default();
-        Failure {
-            status: ExitStatus::Sink,
-            kind: "sink",
-            ..Failure::usage(format!(
-                "the store says of `{}` that its content address is `{ca}`, which is none",
-                entry.path
-            ))
-        }
-    })?;
-    Ok(Offered {
-        path: entry.path,
-        nar_hash: entry.nar_hash,
-        nar_size: entry.nar_size,
-        references: entry.references,
-        deriver: entry.deriver,
-        signatures: entry.signatures,
-        ca,
-    })
 }
