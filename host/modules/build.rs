@@ -1,4 +1,5 @@
-//! Compiles the first-party fetchers to components and writes the list of them for `src/lib.rs`.
+//! Compiles the first-party fetchers to components, packs them, and writes the list of them for
+//! `src/lib.rs`.
 //!
 //! The nested cargo runs while the outer one holds the lock of its build folder, so the two must not
 //! share one: the guests live in `<target>/guests`, as target and as build folder. There they are built
@@ -9,8 +10,13 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use sha2::{Digest as _, Sha256};
 
 /// The first-party modules by name, ordered: `NAME` is the crate `fetcher-NAME` in `fetchers/NAME`.
 const MODULES: &[&str] = &["gitlab", "http", "s3"];
@@ -58,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Places every component in `OUT_DIR`, with the Rust expression that lists them.
+/// Places every component in `OUT_DIR`, packed, with the Rust expression that lists them.
 fn embed() -> Result<(), Failure> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={READY_MODULES}");
@@ -69,17 +75,29 @@ fn embed() -> Result<(), Failure> {
     };
     let mut list = String::from("&[\n");
     for (name, component) in MODULES.iter().zip(components) {
-        let file = format!("{name}.wasm");
-        fs::copy(&component, out.join(&file))
-            .map_err(|error| format!("cannot copy `{}`: {error}", component.display()))?;
+        let wasm = fs::read(&component)
+            .map_err(|error| format!("cannot read `{}`: {error}", component.display()))?;
+        let file = format!("{name}.wasm.z");
+        pack(&wasm)
+            .and_then(|packed| fs::write(out.join(&file), packed))
+            .map_err(|error| format!("cannot pack `{}`: {error}", component.display()))?;
+        let digest: [u8; 32] = Sha256::digest(&wasm).into();
         list += &format!(
-            "Builtin {{ name: \"{name}\", wasm: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},\n"
+            "Builtin {{ name: \"{name}\", digest: {digest:?}, bytes: {}, \
+             packed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},\n",
+            wasm.len()
         );
     }
     list += "]\n";
     fs::write(out.join("builtin.rs"), list)
         .map_err(|error| format!("cannot write the list of modules: {error}"))?;
     Ok(())
+}
+
+fn pack(wasm: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(wasm)?;
+    encoder.finish()
 }
 
 /// The components as somebody else built them: `FOLDER/NAME.wasm`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fetchhost_engine::{Engine, Module, ModuleError, Trust};
 use fetchhost_formats::{HashAlgorithm, Hasher};
-use fetchhost_modules::BUILTIN;
+use fetchhost_modules::{BUILTIN, Builtin};
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_policy::{Limit, ModuleId};
 
@@ -155,7 +155,7 @@ pub(crate) async fn inspect(engine: &Engine, text: &str) -> Result<Loaded, Failu
 pub(crate) async fn builtins(engine: &Engine) -> Result<Vec<Loaded>, Failure> {
     let mut loaded = Vec::with_capacity(BUILTIN.len());
     for builtin in BUILTIN {
-        let module = Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?);
+        let module = embedded(engine, builtin).await?;
         let id = ModuleId::Builtin(builtin.name.to_owned());
         loaded.push(Loaded {
             id,
@@ -179,7 +179,14 @@ pub(crate) async fn builtin(engine: &Engine, name: &str) -> Result<Arc<Module>, 
         });
         return Err(Failure::usage(format!("there is no module `{typed}`")).with_hint(hint));
     };
-    Ok(Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?))
+    embedded(engine, builtin).await
+}
+
+async fn embedded(engine: &Engine, builtin: &Builtin) -> Result<Arc<Module>, Failure> {
+    let module = engine
+        .load_embedded(builtin.digest, builtin.bytes, || builtin.wasm())
+        .await?;
+    Ok(Arc::new(module))
 }
 
 async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> {
@@ -223,7 +230,7 @@ async fn load_builtin(engine: &Engine, name: String) -> Result<Loaded, Failure> 
     candidates.sort_by_key(|builtin| !name.starts_with(builtin.name));
     let mut known = Vec::new();
     for builtin in candidates {
-        let module = Arc::new(engine.load(builtin.wasm, Trust::Embedded).await?);
+        let module = embedded(engine, builtin).await?;
         if module.description().fetchers.contains_key(&name) {
             let id = ModuleId::Builtin(builtin.name.to_owned());
             return Ok(Loaded {

@@ -1,5 +1,6 @@
 //! From a module's bytes to a module that can run.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,22 +86,62 @@ impl Engine {
     /// # Errors
     /// [`ModuleError`]: it is no fetcher module, or not one for this host.
     pub async fn load(&self, wasm: &[u8], trust: Trust) -> Result<Module, ModuleError> {
-        let limits = &self.0.options.limits;
-        if wasm.len() as u64 > limits.module_bytes {
-            return Err(ModuleError::TooLarge(limits.overrun(Limit::ModuleBytes)));
-        }
+        self.check_size(wasm.len() as u64)?;
         let imports = imports::check(wasm)?;
         let digest: [u8; 32] = Sha256::digest(wasm).into();
-        let sandbox = self
-            .0
-            .sandbox
-            .get_or_try_init(async || self.set_up())
-            .await?;
+        let sandbox = self.sandbox().await?;
         let component = match sandbox.cached(&digest) {
             Some(component) => component,
             None => sandbox.admit(&digest, self.compile(sandbox, wasm, trust).await?)?,
         };
-        let pre = linker::link(&sandbox.linker, &component, &imports)?;
+        self.module(sandbox, digest, &component, imports).await
+    }
+
+    /// Loads a module that came with this program as [`load`](Self::load) does, of which the digest and
+    /// the size in bytes were known when the program was built: `unpack` is called only where the module
+    /// has not been compiled before.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), and [`ModuleError::Packed`].
+    pub async fn load_embedded(
+        &self,
+        digest: [u8; 32],
+        bytes: u64,
+        unpack: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> Result<Module, ModuleError> {
+        self.check_size(bytes)?;
+        let sandbox = self.sandbox().await?;
+        if let Some(component) = sandbox.cached(&digest) {
+            let imports = imports::of(&component);
+            return self.module(sandbox, digest, &component, imports).await;
+        }
+        let wasm = unpack().map_err(|error| ModuleError::Packed {
+            detail: error.to_string(),
+        })?;
+        self.load(&wasm, Trust::Embedded).await
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), ModuleError> {
+        let limits = &self.0.options.limits;
+        if bytes > limits.module_bytes {
+            return Err(ModuleError::TooLarge(limits.overrun(Limit::ModuleBytes)));
+        }
+        Ok(())
+    }
+
+    async fn sandbox(&self) -> Result<&Sandbox, ModuleError> {
+        self.0.sandbox.get_or_try_init(async || self.set_up()).await
+    }
+
+    async fn module(
+        &self,
+        sandbox: &Sandbox,
+        digest: [u8; 32],
+        component: &Component,
+        imports: Vec<String>,
+    ) -> Result<Module, ModuleError> {
+        let pre = linker::link(&sandbox.linker, component, &imports)?;
+        let limits = &self.0.options.limits;
         let description = sandbox.description(&digest, &pre, limits).await?;
         Ok(Module::new(digest, imports, description, pre))
     }

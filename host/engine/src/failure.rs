@@ -23,6 +23,12 @@ pub enum ModuleError {
         /// What they are instead, or where they are malformed.
         detail: String,
     },
+    /// A module of this program cannot be unpacked.
+    #[error("this program is damaged: a module that came with it cannot be unpacked: {detail}")]
+    Packed {
+        /// Where the bytes are malformed.
+        detail: String,
+    },
     /// The module was built for a later version of the contract.
     #[error("import `{import}` needs host ≥ {wanted}; this host offers {offered}")]
     NeedsHost {
@@ -87,6 +93,7 @@ impl ModuleError {
             Self::NeedsHost { .. } => {
                 Some("install a newer nix-fetchhost, or an older version of the module".to_owned())
             }
+            Self::Packed { .. } => Some("install nix-fetchhost again".to_owned()),
             Self::UnknownImport { .. } => Some(
                 "a fetcher imports `nix-fetchhost:fetcher` and `wasi:` interfaces only".to_owned(),
             ),

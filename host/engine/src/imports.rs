@@ -12,6 +12,8 @@
 use std::fmt;
 
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use crate::failure::ModuleError;
 
@@ -73,6 +75,18 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Vec<String>, ModuleError> {
         }
     }
     Ok(surface.imports)
+}
+
+/// The names of all imports of a component that was checked before it was compiled.
+pub(crate) fn of(component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    // What brings nothing along is no import, as in `Surface::read`.
+    let brings =
+        |item: &ComponentItem| !matches!(item, ComponentItem::Type(_) | ComponentItem::Resource(_));
+    ty.imports(component.engine())
+        .filter(|(_, import)| brings(&import.ty))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// Whether an import belongs to WASI.

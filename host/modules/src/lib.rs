@@ -4,16 +4,39 @@
 //! `fetchers/` for `wasm32-wasip2` and embeds the resulting component. Where no such toolchain can be
 //! had, `NIX_FETCHHOST_MODULES_DIR` names a folder that holds them ready-made (`gitlab.wasm`, …).
 //!
+//! They are embedded packed, a third of their size, with their digests: where a module's native code is
+//! kept already, its bytes are never needed.
+//!
 //! The bytes are as untrusted to the host's broker as any third party's: being built in gives a module
 //! its reserved names and its default grant, not a way around the checks.
+
+use std::io::{self, Read as _};
+
+use flate2::read::ZlibDecoder;
 
 /// One component that is part of the program.
 #[derive(Clone, Copy)]
 pub struct Builtin {
     /// What follows `builtin:` in grants: the name of the module, not of its fetchers.
     pub name: &'static str,
-    /// The component's bytes.
-    pub wasm: &'static [u8],
+    /// The SHA-256 of the component's bytes.
+    pub digest: [u8; 32],
+    /// How many these are.
+    pub bytes: u64,
+    /// They, by zlib.
+    packed: &'static [u8],
+}
+
+impl Builtin {
+    /// The component's bytes, unpacked anew.
+    ///
+    /// # Errors
+    /// The program is damaged.
+    pub fn wasm(&self) -> io::Result<Vec<u8>> {
+        let mut wasm = Vec::new();
+        ZlibDecoder::new(self.packed).read_to_end(&mut wasm)?;
+        Ok(wasm)
+    }
 }
 
 /// Every built-in component, ordered by name.
@@ -27,6 +50,8 @@ pub fn builtin(name: &str) -> Option<Builtin> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::{BUILTIN, builtin};
 
     /// The magic number, then version 13 of layer 1: a component, where a core module has version 1 of layer 0.
@@ -36,10 +61,20 @@ mod tests {
     fn every_builtin_is_a_component_and_not_a_core_module() {
         for module in BUILTIN {
             assert!(
-                module.wasm.starts_with(COMPONENT_PREAMBLE),
+                module.wasm().unwrap().starts_with(COMPONENT_PREAMBLE),
                 "`{}` is not a component",
                 module.name
             );
+        }
+    }
+
+    #[test]
+    fn digest_and_size_are_those_of_the_bytes() {
+        for module in BUILTIN {
+            let wasm = module.wasm().unwrap();
+            let digest: [u8; 32] = Sha256::digest(&wasm).into();
+            assert_eq!(module.digest, digest, "`{}`", module.name);
+            assert_eq!(module.bytes, wasm.len() as u64, "`{}`", module.name);
         }
     }
 
@@ -68,7 +103,8 @@ mod tests {
             for module in BUILTIN {
                 assert!(
                     !module
-                        .wasm
+                        .wasm()
+                        .unwrap()
                         .windows(folder.len())
                         .any(|window| window == folder),
                     "`{}` holds `{}`",

@@ -1,15 +1,21 @@
 //! Two loopback listeners on a thread of their own.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request as HttpRequest, State};
+use axum::body::Body;
+use axum::extract::Request as HttpRequest;
 use axum::response::Response;
-use axum::serve::ListenerExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
@@ -17,6 +23,9 @@ use crate::fault::{self, Fault, Scripted};
 use crate::record::headers_of;
 use crate::storage::Store;
 use crate::{Config, Request, Side, gitlab};
+
+/// How long is waited after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The two running origins. Dropping it closes them and every connection.
 pub struct Standin {
@@ -137,18 +146,32 @@ fn listen() -> io::Result<(TcpListener, String)> {
 }
 
 async fn serve(listener: TcpListener, side: Side, shared: Arc<Shared>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
-        // Without it, small answers on a kept connection wait for a delayed acknowledgement.
-        drop(stream.set_nodelay(true));
-    });
-    let router = Router::new().fallback(handle).with_state((side, shared));
-    axum::serve(listener, router).await
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(attend(stream, side, Arc::clone(&shared)))),
+            // No descriptor is free, or whoever asked has gone.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
 }
 
-async fn handle(
-    State((side, shared)): State<(Side, Arc<Shared>)>,
-    request: HttpRequest,
-) -> Response {
+async fn attend(stream: TcpStream, side: Side, shared: Arc<Shared>) {
+    // Without it, small answers on a kept connection wait for a delayed acknowledgement.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(handle(side, &shared, request.map(Body::new)).await) }
+    });
+    // A client that breaks off ends its connection, and nothing else.
+    drop(
+        http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
+}
+
+async fn handle(side: Side, shared: &Shared, request: HttpRequest) -> Response {
     let (head, body) = request.into_parts();
     // Bodies are of no interest, but must be read for the connection to be kept.
     drop(axum::body::to_bytes(body, 1024 * 1024).await);

@@ -1,11 +1,13 @@
 //! The compile cache, as seen from outside.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fetchhost_engine::{CompileMode, Engine, Module, ModuleError, Options, Trust};
 use fetchhost_policy::Limits;
+use sha2::{Digest as _, Sha256};
 
 use crate::guest::{Guest, engine, run};
 
@@ -49,6 +51,75 @@ async fn the_second_load_compiles_nothing_and_runs() {
     assert_eq!(files(&cache, ".describe.json").len(), 1);
     let module = load(&without_compiler(&cache), &guest).await.unwrap();
     run(&module, Limits::default()).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn an_embedded_module_is_unpacked_only_to_be_compiled() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = temp.path().join("cache");
+    // Imports of all kinds: of the contract, of WASI, and one that brings nothing but a type.
+    let guest = Guest {
+        imports: r#"
+            (import "wasi:io/error@0.2.6" (instance $error (export "error" (type (sub resource)))))
+            (import "wasi:sockets/nothing@0.2.0" (instance (export "x" (func))))
+            (alias export $error "error" (type $e))
+            (import "another" (type (eq $e)))"#
+            .to_owned(),
+        ..Guest::default()
+    };
+    let wasm = guest.wasm();
+    let digest = <[u8; 32]>::from(Sha256::digest(&wasm));
+    let bytes = wasm.len() as u64;
+    let engine = || engine(Some(&cache), Limits::default());
+    let damaged = || Err(io::Error::other("no end"));
+
+    let error = engine()
+        .load_embedded(digest, bytes, damaged)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ModuleError::Packed { .. }), "{error}");
+    let fresh = engine()
+        .load_embedded(digest, bytes, || Ok(wasm.clone()))
+        .await
+        .unwrap();
+    let kept = engine()
+        .load_embedded(digest, bytes, damaged)
+        .await
+        .unwrap();
+    assert_eq!(kept.digest(), digest);
+    assert_eq!(kept.imports(), fresh.imports());
+    assert_eq!(kept.imports().len(), 4, "{:?}", kept.imports());
+    assert_eq!(kept.trapped_imports(), ["wasi:sockets/nothing@0.2.0"]);
+    run(&kept, Limits::default()).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn an_embedded_module_of_another_digest_keeps_its_own() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = temp.path().join("cache");
+    let wasm = Guest::default().wasm();
+    let module = engine(Some(&cache), Limits::default())
+        .load_embedded([7; 32], wasm.len() as u64, || Ok(wasm.clone()))
+        .await
+        .unwrap();
+    assert_eq!(module.digest(), <[u8; 32]>::from(Sha256::digest(&wasm)));
+    assert!(files(&cache, ".cwasm").iter().all(|file| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        !name.starts_with("0707")
+    }));
+}
+
+#[tokio::test]
+async fn an_embedded_module_is_no_larger_than_allowed() {
+    let limits = Limits {
+        module_bytes: 100,
+        ..Limits::default()
+    };
+    let error = engine(None, limits)
+        .load_embedded([7; 32], 101, || Ok(Vec::new()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ModuleError::TooLarge(_)), "{error}");
 }
 
 #[tokio::test]
