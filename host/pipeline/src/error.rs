@@ -1,7 +1,7 @@
 //! Why a fetch failed, and which kind of failure that is.
 
 use fetchhost_artifact::{ArtifactError, HashMismatch, VerifyError};
-use fetchhost_engine::{ErrorKind, FetchFailure};
+use fetchhost_engine::{ErrorKind, FetchFailure, SigningErrorKind};
 use fetchhost_formats::OutputMode;
 use fetchhost_policy::{Denial, DenialKind};
 use fetchhost_sinks::{Destination, SinkError};
@@ -24,6 +24,8 @@ pub enum Category {
     Module,
     /// A destination failed.
     Sink,
+    /// What is remembered of signatures and results cannot be read or written.
+    Memo,
     /// This program failed.
     Internal,
 }
@@ -136,6 +138,12 @@ impl Error {
                 },
                 FetchFailure::Denied(denial) => denied(denial),
                 FetchFailure::Transport(error) => transport(error),
+                FetchFailure::Signing(error) => match error.kind {
+                    SigningErrorKind::Denied => Category::Denied,
+                    SigningErrorKind::Key | SigningErrorKind::Unsupported => Category::Usage,
+                    SigningErrorKind::Memo => Category::Memo,
+                },
+                FetchFailure::Input(_) => Category::Usage,
                 FetchFailure::Misbehaved(_) | FetchFailure::Host(_) => Category::Module,
             },
             Self::Plan(_) => Category::Module,
@@ -164,6 +172,9 @@ impl Error {
         match self {
             Self::Upstream(upstream) | Self::WebPage(upstream) => upstream.problem.kind(),
             Self::Module(FetchFailure::Reported(reported)) => reported.kind.as_str(),
+            Self::Module(FetchFailure::Signing(error)) if error.kind == SigningErrorKind::Key => {
+                "key"
+            }
             Self::Artifact(ArtifactError::Temp { .. }) => "temporary-files",
             Self::Artifact(_) if self.category() == Category::Fetch => "content",
             _ => match self.category() {
@@ -173,6 +184,7 @@ impl Error {
                 Category::HashMismatch => "hash-mismatch",
                 Category::Module => "module",
                 Category::Sink => "sink",
+                Category::Memo => "memo",
                 Category::Internal => "internal",
             },
         }
