@@ -20,9 +20,14 @@ pub enum IdError {
     Module(String),
     /// Not a name of small letters, digits and `-`.
     #[error(
-        "`{0}` is no {1} name; it is made of `a`–`z`, `0`–`9` and `-`, starts with a letter and has at most {NAME_BYTES} characters"
+        "`{0}` is not a {1} name; it is made of `a`–`z`, `0`–`9` and `-`, starts with a letter and has at most {NAME_BYTES} characters"
     )]
     Name(String, &'static str),
+    /// Not the name of an input.
+    #[error(
+        "`{0}` does not name an input: such names are made of `a`–`z`, `0`–`9` and `-`, start with a letter and have at most {NAME_BYTES} characters"
+    )]
+    Input(String),
     /// Not a credential name.
     #[error(
         "`{0}` is not a credential name; it is made of letters, digits, `-` and `_`, starts with a letter or digit and has at most {NAME_BYTES} characters"
@@ -255,7 +260,7 @@ impl FromStr for InputName {
         if is_plain_name(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(IdError::Name(printable(text).into_owned(), "input"))
+            Err(IdError::Input(printable(text).into_owned()))
         }
     }
 }
