@@ -14,7 +14,7 @@ pub const SCHEMA_DEPTH: usize = 32;
 
 /// Flags of the program that no parameter may be called like. (`version` is
 /// none of them: after the fetcher it is a parameter.)
-pub const RESERVED_FLAGS: [&str; 28] = [
+pub const RESERVED_FLAGS: [&str; 27] = [
     "algorithm",
     "allow",
     "color",
@@ -28,7 +28,6 @@ pub const RESERVED_FLAGS: [&str; 28] = [
     "help",
     "input",
     "json",
-    "key",
     "log-format",
     "mode",
     "name",
