@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The first-party modules by name, ordered: `NAME` is the crate `fetcher-NAME` in `fetchers/NAME`.
-const MODULES: &[&str] = &["gitlab", "http", "s3"];
+const MODULES: &[&str] = &["gitlab", "http", "s3", "signer"];
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
