@@ -7,7 +7,7 @@ use std::time::Duration;
 use fetchhost_sdk::__private::bindings::nix_fetchhost::fetcher::{inputs as raw, keys as raw_keys};
 use fetchhost_sdk::inputs::{self, Digest, Input};
 use fetchhost_sdk::keys::{self, Padding};
-use fetchhost_sdk::{Blob, FetchError, Plan, Request, log};
+use fetchhost_sdk::{FetchError, Plan, Request, log};
 
 use crate::{Deed, Params, harmless};
 
@@ -181,11 +181,11 @@ fn key_as_credential(params: &Params) -> Result<Plan, FetchError> {
 
 fn show_digests(_: &Params) -> Result<Plan, FetchError> {
     let content = content()?;
-    let mut blob = Blob::new();
+    let mut all = Vec::new();
     for digest in [Digest::Sha256, Digest::Sha512, Digest::Blake2b512] {
-        blob.write(&content.digest(digest)?)?;
+        all.extend(content.digest(digest)?);
     }
-    Plan::file(blob)
+    Plan::file(all)
 }
 
 fn show_public_key(_: &Params) -> Result<Plan, FetchError> {

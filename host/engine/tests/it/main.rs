@@ -11,3 +11,5 @@ mod guest;
 mod load;
 mod run;
 mod schema;
+mod signer;
+mod signing;
