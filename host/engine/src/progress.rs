@@ -108,6 +108,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_hosts_own_work_does_not_count_and_is_no_progress() {
+        let progress = Progress::new();
+        let start = Instant::now();
+        let working = async {
+            for _ in 0..3 {
+                let _working = progress.working();
+                tokio::time::sleep(LIMIT).await;
+            }
+        };
+        let (stalled, ()) = tokio::join!(
+            tokio::time::timeout(Duration::from_secs(5), progress.stalled(LIMIT)),
+            working
+        );
+        stalled.unwrap();
+        assert!(start.elapsed() >= 3 * LIMIT, "{:?}", start.elapsed());
+
+        let progress = Progress::new();
+        let sleeping = async {
+            loop {
+                drop(progress.working());
+                tokio::time::sleep(LIMIT / 8).await;
+            }
+        };
+        tokio::select! {
+            stalled = tokio::time::timeout(Duration::from_secs(5), progress.stalled(LIMIT)) => stalled.unwrap(),
+            () = sleeping => {}
+        }
+    }
+
+    #[tokio::test]
     async fn time_spent_waiting_for_the_network_does_not_count() {
         let progress = Progress::new();
         let waiting = progress.waiting();

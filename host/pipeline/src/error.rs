@@ -172,9 +172,12 @@ impl Error {
         match self {
             Self::Upstream(upstream) | Self::WebPage(upstream) => upstream.problem.kind(),
             Self::Module(FetchFailure::Reported(reported)) => reported.kind.as_str(),
-            Self::Module(FetchFailure::Signing(error)) if error.kind == SigningErrorKind::Key => {
-                "key"
-            }
+            Self::Module(FetchFailure::Signing(error)) => match error.kind {
+                SigningErrorKind::Denied => "denied",
+                SigningErrorKind::Key => "key",
+                SigningErrorKind::Unsupported => "unsupported",
+                SigningErrorKind::Memo => "memo",
+            },
             Self::Artifact(ArtifactError::Temp { .. }) => "temporary-files",
             Self::Artifact(_) if self.category() == Category::Fetch => "content",
             _ => match self.category() {
@@ -287,5 +290,44 @@ fn transport(error: &TransportError) -> Category {
         TransportCategory::Credential => Category::Usage,
         TransportCategory::Module => Category::Module,
         TransportCategory::Network => Category::Fetch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fetchhost_engine::{InputError, SigningError};
+
+    use super::*;
+
+    #[test]
+    fn why_nothing_was_signed_has_a_category_a_word_and_a_hint() {
+        for (kind, category, word) in [
+            (SigningErrorKind::Denied, Category::Denied, "denied"),
+            (SigningErrorKind::Key, Category::Usage, "key"),
+            (
+                SigningErrorKind::Unsupported,
+                Category::Usage,
+                "unsupported",
+            ),
+            (SigningErrorKind::Memo, Category::Memo, "memo"),
+        ] {
+            let error = Error::from(FetchFailure::Signing(SigningError {
+                kind,
+                message: "what happened".to_owned(),
+                hint: Some("what to do".to_owned()),
+            }));
+            assert_eq!((error.category(), error.kind()), (category, word));
+            assert_eq!(error.to_string(), "what happened");
+            assert_eq!(error.hint().as_deref(), Some("what to do"));
+        }
+    }
+
+    #[test]
+    fn an_input_that_was_not_given_is_a_matter_of_usage() {
+        let missing = InputError::NotGiven("content".parse().unwrap());
+        let error = Error::from(FetchFailure::Input(missing));
+        assert_eq!((error.category(), error.kind()), (Category::Usage, "usage"));
+        assert_eq!(error.to_string(), "input `content` was not given");
+        assert_eq!(error.hint().as_deref(), Some("add `--input content=PATH`"));
     }
 }
