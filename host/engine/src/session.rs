@@ -84,6 +84,8 @@ pub(crate) struct Fetch {
     pub(crate) verdict: Verdict,
     pub(crate) spooled: Arc<Spooled>,
     pub(crate) echo: transport::Echo,
+    /// The slots whose keys could not be had: nobody is asked for a passphrase again because a guest insists.
+    pub(crate) lost_keys: BTreeSet<SlotName>,
     called: u64,
     requests: u64,
     read: u64,
@@ -101,6 +103,7 @@ impl Fetch {
             echo: session.client.echo(),
             session,
             declared,
+            lost_keys: BTreeSet::new(),
             progress: Arc::new(Progress::new()),
             verdict: Verdict::default(),
             called: 0,

@@ -1,10 +1,10 @@
 //! Who gets the last word about a fetch that failed.
 //!
 //! Threat: a module hides that the user's grants stopped it, or claims that they did. Rule: the
-//! host remembers its own refusals (of requests, signatures and inputs), and they win over whatever the module reports afterwards. A
-//! refusal that the module could do without (another mirror, a request that was a nicety) is
-//! forgotten when the fetch succeeds. A header that only the host sets is a milder case: it was not
-//! sent, so it matters only to a module that gives up because of it.
+//! host remembers its own refusals (of requests, signatures and inputs), and they win over whatever
+//! the module reports afterwards. A refusal that the module could do without (another mirror, a
+//! request that was a nicety) is forgotten when the fetch succeeds. A header that only the host sets
+//! is a milder case: it was not sent, so it matters only to a module that gives up because of it.
 
 use fetchhost_policy::Denial;
 use fetchhost_transport::{Category, TransportError};

@@ -52,6 +52,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     ("panic-when-refused", |_| {
         panic!("{:?}", keys::minisign("key", &content()?, "a comment"))
     }),
+    ("insist", insist),
     ("sign", |_| minisign("key", "a comment")),
     ("key-as-credential", key_as_credential),
     ("show-digests", show_digests),
@@ -164,6 +165,15 @@ fn ask_public_key_too_often(_: &Params) -> Result<Plan, FetchError> {
         keys::public_key("key")?;
     }
     harmless()
+}
+
+/// Whoever is asked for a passphrase often enough may type it.
+fn insist(_: &Params) -> Result<Plan, FetchError> {
+    let content = content()?;
+    for number in 0..100 {
+        drop(keys::minisign("key", &content, &number.to_string()));
+    }
+    Err(FetchError::not_found("upstream has no such file"))
 }
 
 /// Shows what it was told, and says something else.

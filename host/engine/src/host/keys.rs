@@ -49,11 +49,14 @@ async fn at_desk<T: Send + 'static>(
     }))
 }
 
+/// What a guest is told when a key cannot be had.
+const CREDENTIAL: &str = "credential";
+
 /// What a guest is told of it.
 fn told(kind: SigningErrorKind) -> FetchError {
     match kind {
         SigningErrorKind::Denied => error::new("denied", "the user does not allow this signature"),
-        SigningErrorKind::Key => error::new("credential", "the key could not be had"),
+        SigningErrorKind::Key => error::new(CREDENTIAL, "the key could not be had"),
         SigningErrorKind::Unsupported => error::new(
             "unsupported",
             "the key does not sign this content in this way",
@@ -82,12 +85,19 @@ impl Host {
             Ok(content) => content,
             Err(told) => return Ok(Err(told)),
         };
-        let signed = at_desk(fetch, slot, move |desk, slot| {
+        if fetch.lost_keys.contains(&slot) {
+            return Ok(Err(told(SigningErrorKind::Key)));
+        }
+        let signed = at_desk(fetch, slot.clone(), move |desk, slot| {
             desk.sign(slot, &envelope, &content)
         })
         .await?;
-        if let Ok(signature) = &signed {
-            fetch.count_read(signature.len())?;
+        match &signed {
+            Ok(signature) => fetch.count_read(signature.len())?,
+            Err(error) if error.kind == CREDENTIAL => {
+                fetch.lost_keys.insert(slot);
+            }
+            Err(_) => {}
         }
         Ok(signed)
     }

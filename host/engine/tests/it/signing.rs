@@ -170,11 +170,11 @@ async fn reading_is_no_progress() {
 #[tokio::test]
 async fn the_time_of_the_host_and_of_the_user_is_not_the_modules() {
     let mut stage = Stage::new().await;
-    stage.limits.call_timeout = Duration::from_millis(300);
+    stage.limits.call_timeout = Duration::from_secs(1);
     // A passphrase that takes its time.
-    stage.desk.delay(Duration::from_millis(900));
+    stage.desk.delay(Duration::from_millis(2500));
     assert!(!file(stage.run("sign").await.unwrap()).is_empty());
-    stage.give("content", zeros(192 << 20));
+    stage.give("content", zeros(384 << 20));
     stage.desk.delay(Duration::ZERO);
     let digests = file(stage.run("show-digests").await.unwrap());
     assert_eq!(digests.len(), 32 + 64 + 64);
@@ -236,6 +236,15 @@ async fn the_user_reads_why_nothing_was_signed_and_the_module_does_not() {
         let plan = stage.run("hide-refusal-and-succeed").await.unwrap();
         assert!(matches!(plan, Plan::Tree(_)));
     }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_passphrase_twice() {
+    let stage = Stage::new().await;
+    stage.desk.answer(Answer::Refuse(SigningErrorKind::Key));
+    let failure = stage.run("insist").await.unwrap_err();
+    assert!(matches!(failure, FetchFailure::Signing(_)), "{failure:?}");
+    assert_eq!(stage.asked().len(), 1);
 }
 
 #[tokio::test]
