@@ -19,7 +19,7 @@ use flate2::write::ZlibEncoder;
 use sha2::{Digest as _, Sha256};
 
 /// The first-party modules by name, ordered: `NAME` is the crate `fetcher-NAME` in `fetchers/NAME`.
-const MODULES: &[&str] = &["gitlab", "http", "s3"];
+const MODULES: &[&str] = &["gitlab", "http", "s3", "signer"];
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";

@@ -19,7 +19,7 @@ pub(crate) enum ExitStatus {
     HashMismatch,
     /// The module misbehaved, or a limit was overrun.
     Module,
-    /// A destination failed.
+    /// A destination failed, or what is remembered cannot be read or written.
     Sink,
     /// Stopped by this signal.
     Signal(u8),
@@ -69,7 +69,7 @@ impl From<Category> for ExitStatus {
             Category::Denied => Self::Denied,
             Category::HashMismatch => Self::HashMismatch,
             Category::Module => Self::Module,
-            Category::Sink => Self::Sink,
+            Category::Sink | Category::Memo => Self::Sink,
         }
     }
 }

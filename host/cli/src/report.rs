@@ -283,7 +283,7 @@ pub(crate) struct ErrorReport {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorDetail {
     /// One word: `usage`, `configuration`, `invalid-module`, `denied`, `hash-mismatch`, `module`, `sink`,
-    /// `network`, `upstream`, `not-found`, `unauthorized`, `denied-upstream`, `rate-limited`,
+    /// `memo`, `key`, `network`, `upstream`, `not-found`, `unauthorized`, `denied-upstream`, `rate-limited`,
     /// `interrupted`, or one that a module reported. More may come.
     kind: String,
     /// The exit code.

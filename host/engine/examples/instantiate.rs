@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,5 +69,7 @@ fn session(module: &Module, fetcher: &str) -> Result<Session, Box<dyn Error>> {
         limits: Limits::default(),
         tmp: std::env::temp_dir(),
         log: Arc::new(|_| ()),
+        inputs: BTreeMap::new(),
+        desk: None,
     })
 }

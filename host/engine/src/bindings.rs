@@ -11,5 +11,6 @@ wasmtime::component::bindgen!({
         "nix-fetchhost:fetcher/http.response": crate::host::response::Response,
         "nix-fetchhost:fetcher/artifact.blob": crate::host::artifact::Blob,
         "nix-fetchhost:fetcher/artifact.plan": crate::host::artifact::Planned,
+        "nix-fetchhost:fetcher/inputs.input": crate::host::inputs::OpenInput,
     },
 });

@@ -10,6 +10,7 @@ use fetchhost_policy::{CredentialName, Denial, Origin, Overrun};
 use fetchhost_transport::TransportError;
 
 use crate::imports::Version;
+use crate::signing::{InputError, SigningError};
 
 /// Why a module cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +119,12 @@ pub enum FetchFailure {
     /// A request failed in a way that is told better by who sent it than by who asked for it.
     #[error(transparent)]
     Transport(TransportError),
+    /// Nothing was signed, and the fetcher could not do without. What it reported is not looked at.
+    #[error(transparent)]
+    Signing(SigningError),
+    /// The fetcher did not get an input. What it reported is not looked at.
+    #[error(transparent)]
+    Input(InputError),
     /// The module did what no module may do.
     #[error(transparent)]
     Misbehaved(Misbehaved),
@@ -134,6 +141,8 @@ impl FetchFailure {
             Self::Misbehaved(misbehaved) => misbehaved.hint(),
             Self::Denied(denial) => denial.hint(),
             Self::Transport(error) => error.hint(),
+            Self::Signing(error) => error.hint.clone(),
+            Self::Input(error) => error.hint(),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@ pub(crate) const OFFERED: Version = Version {
 };
 
 const PACKAGE: &str = "nix-fetchhost:fetcher";
-const INTERFACES: [&str; 4] = ["types", "http", "artifact", "log"];
+const INTERFACES: [&str; 6] = ["types", "http", "artifact", "inputs", "keys", "log"];
 const EXPORTS: [&str; 2] = ["describe", "fetch"];
 
 /// A version in an import's name. Pre-releases never match and are not represented.

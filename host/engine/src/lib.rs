@@ -10,7 +10,7 @@
 //! bytes ─ imports ─ compile ─ cache ─ linker ─▶ Module ── fetch(Session) ──▶ Plan
 //!         versions  in-process        inert              store: one instance,
 //!         and names or child          WASI               limits, watchdog      FetchFailure
-//!                                                        host/: http, artifact, log
+//!                                                        host/: http, artifact, inputs, keys, log
 //! ```
 //!
 //! | file | decides |
@@ -20,6 +20,7 @@
 //! | `limits.rs`, `session.rs`, `progress.rs` | how much it may use, and for how long |
 //! | `cache.rs`, `compile.rs` | where native code may come from |
 //! | `host/` | what its calls do, and what it is told when they fail |
+//! | `signing.rs` | what a fetcher may have signed, and by whom |
 //! | `echo.rs` | whether an answer sends a credential back |
 //! | `verdict.rs` | which story the user reads when a fetch fails |
 
@@ -42,6 +43,7 @@ mod module;
 mod plan;
 mod progress;
 mod session;
+mod signing;
 mod store;
 mod trap;
 mod verdict;
@@ -53,3 +55,4 @@ pub use imports::Version;
 pub use module::Module;
 pub use plan::{Entry, Plan, Source};
 pub use session::{LogLevel, LogLine, Session};
+pub use signing::{Desk, Input, InputError, SigningError, SigningErrorKind};

@@ -10,7 +10,7 @@ use crate::failure::{FetchFailure, ModuleError};
 use crate::host::error::{HostTrouble, reported};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::session::{Fetch, Session};
+use crate::session::{Declared, Fetch, Session};
 use crate::store::{self, Host};
 use crate::trap::{Stop, explain, shown};
 
@@ -94,7 +94,7 @@ impl Module {
         };
         let host = |error: wasmtime::Error| FetchFailure::Host(format!("{error:#}"));
         let limits = session.limits.clone();
-        let fetch = Fetch::new(session, description.slots.keys().cloned().collect());
+        let fetch = Fetch::new(session, Declared::of(description));
         let progress = Arc::clone(&fetch.progress);
         let pre = &self.0.pre;
         let (mut store, printed) = store::new(pre.engine(), &limits, Some(fetch)).map_err(host)?;

@@ -4,7 +4,9 @@
 //! without progress is bounded too. Progress is an answer or a chunk that arrives; printing or
 //! logging is not, else a guest could log and sleep in turn for ever. While the host itself waits
 //! for a server the clock stands still: that time belongs to the transport, which has time-outs of
-//! its own, and a slow server must not be reported as a misbehaving module.
+//! its own, and a slow server must not be reported as a misbehaving module. It stands still as well while
+//! the host reads a file, signs, or waits for a passphrase; but that is no progress, for a guest could ask for the
+//! same byte and sleep in turn.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ pub(crate) struct Progress {
     start: Instant,
     /// Milliseconds after `start`.
     last: AtomicU64,
-    /// Number of host calls that wait for the network.
+    /// Number of host calls that wait for others.
     waiting: AtomicUsize,
 }
 
@@ -31,6 +33,15 @@ impl Progress {
     pub(crate) fn waiting(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(self)
+    }
+
+    /// Marks the time until the guard is dropped as the host's own.
+    pub(crate) fn working(&self) -> Working<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Working {
+            progress: self,
+            since: Instant::now(),
+        }
     }
 
     /// Returns when the guest has made no progress for `limit`.
@@ -68,6 +79,20 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A host call that works for the guest. Its end is no progress, but its time is not the guest's.
+pub(crate) struct Working<'a> {
+    progress: &'a Progress,
+    since: Instant,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let took = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.progress.last.fetch_add(took, Ordering::Relaxed);
+        self.progress.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +105,36 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), progress.stalled(LIMIT))
             .await
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_hosts_own_work_does_not_count_and_is_no_progress() {
+        let progress = Progress::new();
+        let start = Instant::now();
+        let working = async {
+            for _ in 0..3 {
+                let _working = progress.working();
+                tokio::time::sleep(LIMIT).await;
+            }
+        };
+        let (stalled, ()) = tokio::join!(
+            tokio::time::timeout(Duration::from_secs(5), progress.stalled(LIMIT)),
+            working
+        );
+        stalled.unwrap();
+        assert!(start.elapsed() >= 3 * LIMIT, "{:?}", start.elapsed());
+
+        let progress = Progress::new();
+        let sleeping = async {
+            loop {
+                drop(progress.working());
+                tokio::time::sleep(LIMIT / 8).await;
+            }
+        };
+        tokio::select! {
+            stalled = tokio::time::timeout(Duration::from_secs(5), progress.stalled(LIMIT)) => stalled.unwrap(),
+            () = sleeping => {}
+        }
     }
 
     #[tokio::test]

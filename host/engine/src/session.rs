@@ -1,14 +1,16 @@
 //! What the caller of a fetch provides, and what the fetch has used so far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fetchhost_policy::{Broker, Limit, Limits, SlotName};
+use fetchhost_policy::describe::{FetcherDescription, KeySlotDescription};
+use fetchhost_policy::{Broker, InputName, Limit, Limits, SlotName};
 use fetchhost_transport as transport;
 
 use crate::progress::Progress;
+use crate::signing::{Desk, Input};
 use crate::trap::Stop;
 use crate::verdict::Verdict;
 
@@ -29,6 +31,10 @@ pub struct Session {
     pub tmp: PathBuf,
     /// Takes what the module logs.
     pub log: Arc<dyn Fn(LogLine) + Send + Sync>,
+    /// The files that the user gives the fetcher.
+    pub inputs: BTreeMap<InputName, Arc<Input>>,
+    /// Signs for the fetcher. Without one nothing is signed.
+    pub desk: Option<Arc<dyn Desk>>,
 }
 
 /// One message of a module, with control characters escaped.
@@ -53,15 +59,33 @@ pub enum LogLevel {
     Phase,
 }
 
+/// What the fetcher's description names. What it does not name is not there for it.
+pub(crate) struct Declared {
+    pub(crate) slots: BTreeSet<SlotName>,
+    pub(crate) inputs: BTreeSet<InputName>,
+    pub(crate) keys: BTreeMap<SlotName, KeySlotDescription>,
+}
+
+impl Declared {
+    pub(crate) fn of(description: &FetcherDescription) -> Self {
+        Self {
+            slots: description.slots.keys().cloned().collect(),
+            inputs: description.inputs.keys().cloned().collect(),
+            keys: description.keys.clone(),
+        }
+    }
+}
+
 /// A session in use: what the host functions work with.
 pub(crate) struct Fetch {
     pub(crate) session: Session,
-    /// The slots that the fetcher's description names.
-    pub(crate) slots: BTreeSet<SlotName>,
+    pub(crate) declared: Declared,
     pub(crate) progress: Arc<Progress>,
     pub(crate) verdict: Verdict,
     pub(crate) spooled: Arc<Spooled>,
     pub(crate) echo: transport::Echo,
+    /// The slots whose keys could not be had: nobody is asked for a passphrase again because a guest insists.
+    pub(crate) lost_keys: BTreeSet<SlotName>,
     called: u64,
     requests: u64,
     read: u64,
@@ -70,7 +94,7 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) fn new(session: Session, slots: BTreeSet<SlotName>) -> Self {
+    pub(crate) fn new(session: Session, declared: Declared) -> Self {
         Self {
             spooled: Arc::new(Spooled {
                 limits: session.limits.clone(),
@@ -78,7 +102,8 @@ impl Fetch {
             }),
             echo: session.client.echo(),
             session,
-            slots,
+            declared,
+            lost_keys: BTreeSet::new(),
             progress: Arc::new(Progress::new()),
             verdict: Verdict::default(),
             called: 0,
@@ -99,7 +124,7 @@ impl Fetch {
         )
     }
 
-    /// Counts a request.
+    /// Counts a request, to a server or for a signature.
     pub(crate) fn count_request(&mut self) -> Result<(), Stop> {
         spend(&mut self.requests, 1, Limit::Requests, &self.session.limits)
     }

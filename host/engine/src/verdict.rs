@@ -1,15 +1,16 @@
 //! Who gets the last word about a fetch that failed.
 //!
 //! Threat: a module hides that the user's grants stopped it, or claims that they did. Rule: the
-//! host remembers its own refusals, and they win over whatever the module reports afterwards. A
-//! refusal that the module could do without (another mirror, a request that was a nicety) is
-//! forgotten when the fetch succeeds. A header that only the host sets is a milder case: it was not
-//! sent, so it matters only to a module that gives up because of it.
+//! host remembers its own refusals (of requests, signatures and inputs), and they win over whatever
+//! the module reports afterwards. A refusal that the module could do without (another mirror, a
+//! request that was a nicety) is forgotten when the fetch succeeds. A header that only the host sets
+//! is a milder case: it was not sent, so it matters only to a module that gives up because of it.
 
 use fetchhost_policy::Denial;
 use fetchhost_transport::{Category, TransportError};
 
 use crate::failure::{ErrorKind, FetchFailure, Misbehaved, Misbehaviour, Reported};
+use crate::signing::{InputError, SigningError};
 
 /// What the host refused or failed to do during a fetch.
 #[derive(Default)]
@@ -25,11 +26,21 @@ pub(crate) struct Verdict {
 enum Refusal {
     Denied(Denial),
     Transport(TransportError),
+    Signing(SigningError),
+    Input(InputError),
 }
 
 impl Verdict {
     pub(crate) fn denied(&mut self, denial: Denial) {
         self.refused.get_or_insert(Refusal::Denied(denial));
+    }
+
+    pub(crate) fn unsigned(&mut self, error: SigningError) {
+        self.refused.get_or_insert(Refusal::Signing(error));
+    }
+
+    pub(crate) fn input(&mut self, error: InputError) {
+        self.refused.get_or_insert(Refusal::Input(error));
     }
 
     pub(crate) fn header(&mut self, name: String) {
@@ -90,6 +101,8 @@ impl From<Refusal> for FetchFailure {
         match refusal {
             Refusal::Denied(denial) => Self::Denied(denial),
             Refusal::Transport(error) => Self::Transport(error),
+            Refusal::Signing(error) => Self::Signing(error),
+            Refusal::Input(error) => Self::Input(error),
         }
     }
 }

@@ -77,7 +77,20 @@ pub enum VerifyError {
     Read(io::Error),
 }
 
+/// What the host's signatures say in the comment that is not signed. It is the same whatever the key is called and
+/// whoever signs, so that who remembers a signature knows the whole of it.
+const UNTRUSTED_COMMENT: &str = "signature from nix-fetchhost";
+
 impl Envelope {
+    /// The envelope of minisign's with this trusted comment, and the host's own untrusted one.
+    #[must_use]
+    pub fn minisign(trusted_comment: Comment) -> Self {
+        Self::Minisign {
+            untrusted_comment: Comment::fixed(UNTRUSTED_COMMENT),
+            trusted_comment,
+        }
+    }
+
     /// What a key must be for to make it.
     #[must_use]
     pub const fn asks(&self) -> Use {

@@ -1,7 +1,7 @@
 //! Why a fetch failed, and which kind of failure that is.
 
 use fetchhost_artifact::{ArtifactError, HashMismatch, VerifyError};
-use fetchhost_engine::{ErrorKind, FetchFailure};
+use fetchhost_engine::{ErrorKind, FetchFailure, SigningErrorKind};
 use fetchhost_formats::OutputMode;
 use fetchhost_policy::{Denial, DenialKind};
 use fetchhost_sinks::{Destination, SinkError};
@@ -24,6 +24,8 @@ pub enum Category {
     Module,
     /// A destination failed.
     Sink,
+    /// What is remembered of signatures and results cannot be read or written.
+    Memo,
     /// This program failed.
     Internal,
 }
@@ -136,6 +138,12 @@ impl Error {
                 },
                 FetchFailure::Denied(denial) => denied(denial),
                 FetchFailure::Transport(error) => transport(error),
+                FetchFailure::Signing(error) => match error.kind {
+                    SigningErrorKind::Denied => Category::Denied,
+                    SigningErrorKind::Key | SigningErrorKind::Unsupported => Category::Usage,
+                    SigningErrorKind::Memo => Category::Memo,
+                },
+                FetchFailure::Input(_) => Category::Usage,
                 FetchFailure::Misbehaved(_) | FetchFailure::Host(_) => Category::Module,
             },
             Self::Plan(_) => Category::Module,
@@ -164,6 +172,12 @@ impl Error {
         match self {
             Self::Upstream(upstream) | Self::WebPage(upstream) => upstream.problem.kind(),
             Self::Module(FetchFailure::Reported(reported)) => reported.kind.as_str(),
+            Self::Module(FetchFailure::Signing(error)) => match error.kind {
+                SigningErrorKind::Denied => "denied",
+                SigningErrorKind::Key => "key",
+                SigningErrorKind::Unsupported => "unsupported",
+                SigningErrorKind::Memo => "memo",
+            },
             Self::Artifact(ArtifactError::Temp { .. }) => "temporary-files",
             Self::Artifact(_) if self.category() == Category::Fetch => "content",
             _ => match self.category() {
@@ -173,6 +187,7 @@ impl Error {
                 Category::HashMismatch => "hash-mismatch",
                 Category::Module => "module",
                 Category::Sink => "sink",
+                Category::Memo => "memo",
                 Category::Internal => "internal",
             },
         }
@@ -275,5 +290,44 @@ fn transport(error: &TransportError) -> Category {
         TransportCategory::Credential => Category::Usage,
         TransportCategory::Module => Category::Module,
         TransportCategory::Network => Category::Fetch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fetchhost_engine::{InputError, SigningError};
+
+    use super::*;
+
+    #[test]
+    fn why_nothing_was_signed_has_a_category_a_word_and_a_hint() {
+        for (kind, category, word) in [
+            (SigningErrorKind::Denied, Category::Denied, "denied"),
+            (SigningErrorKind::Key, Category::Usage, "key"),
+            (
+                SigningErrorKind::Unsupported,
+                Category::Usage,
+                "unsupported",
+            ),
+            (SigningErrorKind::Memo, Category::Memo, "memo"),
+        ] {
+            let error = Error::from(FetchFailure::Signing(SigningError {
+                kind,
+                message: "what happened".to_owned(),
+                hint: Some("what to do".to_owned()),
+            }));
+            assert_eq!((error.category(), error.kind()), (category, word));
+            assert_eq!(error.to_string(), "what happened");
+            assert_eq!(error.hint().as_deref(), Some("what to do"));
+        }
+    }
+
+    #[test]
+    fn an_input_that_was_not_given_is_a_matter_of_usage() {
+        let missing = InputError::NotGiven("content".parse().unwrap());
+        let error = Error::from(FetchFailure::Input(missing));
+        assert_eq!((error.category(), error.kind()), (Category::Usage, "usage"));
+        assert_eq!(error.to_string(), "input `content` was not given");
+        assert_eq!(error.hint().as_deref(), Some("add `--input content=PATH`"));
     }
 }

@@ -1,5 +1,6 @@
 //! The story of one fetch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fetchhost_artifact::{ArtifactError, Layout, Measured, Ready, Verified};
@@ -166,6 +167,8 @@ fn session(job: &Job) -> Session {
         limits: job.limits.clone(),
         tmp: job.tmp.clone(),
         log: Arc::new(move |line: LogLine| observer.log(&line)),
+        inputs: BTreeMap::new(),
+        desk: None,
     }
 }
 

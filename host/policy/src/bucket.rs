@@ -46,6 +46,8 @@ pub(crate) fn needs() -> FetcherDescription {
             methods: METHODS.to_vec(),
             paths: "/**".parse().into_iter().collect(),
         },
+        inputs: BTreeMap::new(),
+        keys: BTreeMap::new(),
         output: Vec::new(),
     }
 }

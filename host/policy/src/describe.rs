@@ -16,6 +16,7 @@
 mod error;
 mod output;
 mod schema;
+mod signing;
 
 use std::collections::BTreeMap;
 
@@ -26,11 +27,12 @@ use fetchhost_formats::{OutputMode, StoreName};
 
 use crate::certificate::CERTIFICATE_SLOT;
 use crate::ids::is_plain_name;
-use crate::{Method, OriginPattern, PathPattern, Scheme, SlotName, printable};
+use crate::{InputName, Method, OriginPattern, PathPattern, Scheme, SlotName, printable};
 
 pub use error::{DescribeError, OutputError};
 pub use output::OutputRule;
 pub use schema::{RESERVED_FLAGS, SCHEMA_BYTES, SCHEMA_DEPTH};
+pub use signing::{InputDescription, KeySlotDescription, MAX_INPUTS, MAX_KEYS};
 
 /// The largest document, in bytes.
 pub const DOCUMENT_BYTES: usize = 1 << 20;
@@ -62,6 +64,12 @@ pub struct FetcherDescription {
     /// Where the fetcher takes credentials.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<SlotName, SlotDescription>,
+    /// The files that it is given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<InputName, InputDescription>,
+    /// Where it takes signing keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<SlotName, KeySlotDescription>,
     /// What it asks to reach.
     #[serde(default)]
     pub needs: Needs,
@@ -155,8 +163,10 @@ impl Description {
 
 impl FetcherDescription {
     fn check(&self, fetcher: &str) -> Result<(), DescribeError> {
-        let summaries =
-            std::iter::once(&self.summary).chain(self.slots.values().map(|slot| &slot.summary));
+        let summaries = std::iter::once(&self.summary)
+            .chain(self.slots.values().map(|slot| &slot.summary))
+            .chain(self.inputs.values().map(|input| &input.summary))
+            .chain(self.keys.values().map(|key| &key.summary));
         for summary in summaries {
             if summary.len() > SUMMARY_BYTES || summary.chars().any(char::is_control) {
                 return Err(DescribeError::Summary(fetcher.to_owned()));
@@ -171,6 +181,7 @@ impl FetcherDescription {
         }
         schema::check(fetcher, &self.parameters)?;
         self.check_needs(fetcher)?;
+        self.check_signing(fetcher)?;
         if self.output.is_empty() {
             return Err(DescribeError::NoOutput(fetcher.to_owned()));
         }

@@ -23,6 +23,11 @@ pub enum IdError {
         "`{0}` is not a {1} name; it is made of `a`–`z`, `0`–`9` and `-`, starts with a letter and has at most {NAME_BYTES} characters"
     )]
     Name(String, &'static str),
+    /// Not the name of an input.
+    #[error(
+        "`{0}` does not name an input: such names are made of `a`–`z`, `0`–`9` and `-`, start with a letter and have at most {NAME_BYTES} characters"
+    )]
+    Input(String),
     /// Not a credential name.
     #[error(
         "`{0}` is not a credential name; it is made of letters, digits, `-` and `_`, starts with a letter or digit and has at most {NAME_BYTES} characters"
@@ -229,6 +234,38 @@ impl FromStr for SlotName {
 }
 
 text_form!(SlotName);
+
+/// A file that a fetcher is given, such as `content`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputName(String);
+
+impl InputName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InputName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for InputName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_plain_name(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Input(printable(text).into_owned()))
+        }
+    }
+}
+
+text_form!(InputName);
 
 /// The name of a `[credential.NAME]` table. A credential typed with
 /// `--credential` is called by its slot, and is not the one of that name.

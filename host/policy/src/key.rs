@@ -14,7 +14,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use crate::ids::{NAME_BYTES, is_plain_name};
+use crate::ids::{NAME_BYTES, is_plain_name, text_form};
 use crate::printable;
 
 /// One kind of thing that a key signs.
@@ -60,6 +60,8 @@ impl FromStr for Use {
         known.ok_or_else(|| UseError::Unknown(printable(text).into_owned()))
     }
 }
+
+text_form!(Use);
 
 /// Why a key cannot be for that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

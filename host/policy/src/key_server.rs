@@ -190,6 +190,8 @@ impl KeyServer {
                 methods: self.methods().to_vec(),
                 paths: "/**".parse().into_iter().collect(),
             },
+            inputs: BTreeMap::new(),
+            keys: BTreeMap::new(),
             output: Vec::new(),
         };
         Broker::new(module, self.part.name(), &description, &config, None)

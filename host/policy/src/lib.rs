@@ -52,7 +52,7 @@ pub use credential::CredentialSpec;
 pub use deny::Deny;
 pub use display::{DisplayUrl, printable};
 pub use grant::{Grant, Provenance};
-pub use ids::{CredentialName, HostPart, IdError, ModuleId, SlotName};
+pub use ids::{CredentialName, HostPart, IdError, InputName, ModuleId, SlotName};
 pub use key::{KeyName, KeyNameError, KeySource, KeySpec, Pin, Use, UseError, Uses};
 pub use key_server::{KeyServer, KeyServerError};
 pub use limits::{Limit, Limits, Overrun};

@@ -19,6 +19,7 @@
 //! | `nar/x.nar.xz`, `x.nar?part=1`, `/private/x.nar`, `https://a.example/private/x.nar` | asked for |
 //! | `../x`, `nar/..%2f..`, `/x`, `/private2/x`, `//b.example/x`, `https://b.example/x`, `x#y` | nowhere |
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -109,6 +110,8 @@ impl UpstreamUrl {
                 methods: vec![Method::Get],
                 paths: "/**".parse().into_iter().collect(),
             },
+            inputs: BTreeMap::new(),
+            keys: BTreeMap::new(),
             output: Vec::new(),
         }
     }

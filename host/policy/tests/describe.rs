@@ -3,7 +3,7 @@
 
 use fetchhost_formats::OutputMode;
 use fetchhost_policy::describe::{DescribeError, Description, OutputError, RESERVED_FLAGS};
-use fetchhost_policy::{Method, Scheme};
+use fetchhost_policy::{InputName, Method, Scheme, Use};
 use serde_json::{Map, Value, json};
 
 fn document() -> Value {
@@ -258,6 +258,7 @@ fn documents_that_break_a_rule_are_refused() {
         ),
         (property("hash"), "flag of the program"),
         (property("allow"), "flag of the program"),
+        (property("input"), "flag of the program"),
         (property("no-unpack"), "turns a parameter off"),
         (property("Job"), "is not made of"),
         (property("a b"), "is not made of"),
@@ -337,6 +338,86 @@ fn documents_that_break_a_rule_are_refused() {
     }
 }
 
+/// The document with a fetcher that signs `content` with the key that `ref` names.
+fn signing() -> Value {
+    let mut document = with("/parameters/properties/ref", json!({ "type": "string" }));
+    let fetcher = &mut document["fetchers"]["gitlab-artifact"];
+    fetcher["inputs"] = json!({ "content": { "summary": "The file" } });
+    fetcher["keys"] = json!({
+        "key": { "summary": "A key", "parameter": "ref", "envelopes": ["minisign", "raw"] }
+    });
+    document
+}
+
+#[test]
+fn inputs_and_keys_are_read_and_written_in_the_published_shape() {
+    let description = parse(&signing()).unwrap();
+    let fetcher = &description.fetchers["gitlab-artifact"];
+    assert!(fetcher.signs());
+    let content = "content".parse::<InputName>().unwrap();
+    assert_eq!(fetcher.inputs[&content].summary, "The file");
+    let key = &fetcher.keys[&"key".parse().unwrap()];
+    assert_eq!(key.parameter, "ref");
+    assert_eq!(key.envelopes, [Use::Minisign, Use::Raw]);
+    let written = serde_json::to_value(&description).unwrap();
+    for part in ["inputs", "keys"] {
+        let part = format!("/fetchers/gitlab-artifact/{part}");
+        assert_eq!(written.pointer(&part), signing().pointer(&part));
+    }
+    assert!(!parse(&document()).unwrap().fetchers["gitlab-artifact"].signs());
+}
+
+#[test]
+fn inputs_and_keys_that_break_a_rule_are_refused() {
+    let one_more =
+        |value: &Value| -> Value { (0..17).map(|n| (format!("n{n}"), value.clone())).collect() };
+    let (key, input) = (
+        signing()["fetchers"]["gitlab-artifact"]["keys"]["key"].clone(),
+        json!({ "summary": "x" }),
+    );
+    for (pointer, value, message) in [
+        ("/inputs", json!({ "A b": {} }), "does not name an input"),
+        ("/inputs", one_more(&input), "more than 16 inputs"),
+        ("/inputs/content/summary", json!("a\nb"), "one line"),
+        ("/keys", one_more(&key), "more than 16 keys"),
+        ("/keys/key/summary", json!("\u{1b}[2J"), "one line"),
+        (
+            "/keys/key/parameter",
+            json!("nope"),
+            "no parameter of type string",
+        ),
+        (
+            "/keys/key/parameter",
+            json!("unpack"),
+            "no parameter of type string",
+        ),
+        (
+            "/keys/key/parameter",
+            json!("\u{1b}"),
+            "no parameter of type string",
+        ),
+        ("/keys/key/parameter", json!("url"), "has a default"),
+        ("/keys/key/envelopes", json!([]), "no envelope"),
+        (
+            "/keys/key/envelopes",
+            json!(["narinfo"]),
+            "no module signs `narinfo`",
+        ),
+        ("/keys/key/envelopes", json!(["raw", "raw"]), "`raw` twice"),
+        ("/keys/key/envelopes", json!(["login"]), "no use of a key"),
+        ("/keys/token", key.clone(), "credential's slot"),
+        ("/keys/client-certificate", key, "is the host's"),
+    ] {
+        let mut document = signing();
+        let fetcher = &mut document["fetchers"]["gitlab-artifact"];
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        fetcher.pointer_mut(parent).unwrap()[name] = value;
+        let error = parse(&document).unwrap_err().to_string();
+        assert!(error.contains(message), "{message}: {error}");
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
 #[test]
 fn size_is_judged_before_anything_is_read() {
     let huge = vec![b' '; (1 << 20) + 1];
@@ -354,6 +435,8 @@ fn size_is_judged_before_anything_is_read() {
 fn version_is_a_parameter_and_host_flags_are_not() {
     assert!(!RESERVED_FLAGS.contains(&"version"));
     assert!(RESERVED_FLAGS.is_sorted());
+    // The key of an object, of the built-in module `s3`.
+    assert!(!RESERVED_FLAGS.contains(&"key"));
     for flag in [
         "hash",
         "to",

@@ -1,4 +1,5 @@
-//! What a fetcher says about itself: its credential slots, what it needs to reach, what it produces.
+//! What a fetcher says about itself: its credential slots, its inputs and keys, what it needs to reach, what it
+//! produces.
 //!
 //! The host reads a description before it runs anything, keeps it, and shows it to the user as a question.
 //! It grants nothing. The parameters are not here: their JSON Schema comes from
@@ -29,8 +30,17 @@ pub struct FetcherDescription {
     /// Filled in where the module's description is assembled, from `Fetcher::Params`.
     pub(crate) parameters: Value,
     slots: BTreeMap<String, Slot>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    inputs: BTreeMap<String, Input>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    keys: BTreeMap<String, KeySlot>,
     needs: Needs,
     output: Vec<OutputRule>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Input {
+    summary: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -50,6 +60,8 @@ impl FetcherDescription {
             summary: summary.into(),
             parameters: Value::Null,
             slots: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            keys: BTreeMap::new(),
             needs: Needs {
                 methods: vec![Method::Get.as_str(), Method::Head.as_str()],
                 ..Needs::default()
@@ -61,6 +73,21 @@ impl FetcherDescription {
     /// Adds a credential slot, which [`Request::authorize`](crate::http::Request::authorize) can name.
     pub fn slot(mut self, slot: Slot) -> Self {
         self.slots.insert(slot.name.clone(), slot);
+        self
+    }
+
+    /// Adds an input, a file that the user gives and [`inputs::open`](crate::inputs::open) opens by this name. The
+    /// summary is one line: which file belongs here.
+    pub fn input(mut self, name: impl Into<String>, summary: impl Into<String>) -> Self {
+        let summary = summary.into();
+        self.inputs.insert(name.into(), Input { summary });
+        self
+    }
+
+    /// Adds the slot of a signing key, which the functions of [`keys`](crate::keys) can name. With it the fetcher
+    /// *signs*: no hash of its result is known beforehand.
+    pub fn key(mut self, slot: KeySlot) -> Self {
+        self.keys.insert(slot.name.clone(), slot);
         self
     }
 
@@ -126,6 +153,57 @@ impl Slot {
         self.optional = true;
         self
     }
+}
+
+/// A place for a signing key, which the user names in a parameter.
+///
+/// ```
+/// use fetchhost_sdk::{Envelope, FetcherDescription, KeySlot, OutputRule};
+///
+/// FetcherDescription::new("A signature over a release")
+///     .input("content", "the file to be signed")
+///     .key(KeySlot::new("key", "key-id", [Envelope::Minisign], "the key of releases"))
+///     .output(OutputRule::flat("release.minisig"));
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[must_use]
+pub struct KeySlot {
+    #[serde(skip)]
+    name: String,
+    summary: String,
+    parameter: String,
+    envelopes: Vec<Envelope>,
+}
+
+impl KeySlot {
+    /// The slot of the key that the user names in `parameter`, a parameter of type string without a default. The
+    /// summary is one line: which key belongs here.
+    pub fn new(
+        name: impl Into<String>,
+        parameter: impl Into<String>,
+        envelopes: impl IntoIterator<Item = Envelope>,
+        summary: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            summary: summary.into(),
+            parameter: parameter.into(),
+            envelopes: envelopes.into_iter().collect(),
+        }
+    }
+}
+
+/// What a key is asked to sign: one of the functions of [`keys`](crate::keys).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Envelope {
+    /// [`keys::minisign`](crate::keys::minisign).
+    Minisign,
+    /// [`keys::sshsig`](crate::keys::sshsig).
+    Sshsig,
+    /// [`keys::raw`](crate::keys::raw).
+    Raw,
 }
 
 /// How a credential is usually sent. A suggestion: what counts is what the user's configuration says.
@@ -222,7 +300,7 @@ impl OutputRule {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetcherDescription, OutputRule, Scheme, Slot};
+    use super::{Envelope, FetcherDescription, KeySlot, OutputRule, Scheme, Slot};
     use crate::http::Method;
     use serde_json::{json, to_value};
 
@@ -265,6 +343,29 @@ mod tests {
             description["needs"],
             json!({ "origins": [], "methods": ["GET", "HEAD"], "paths": [] })
         );
+    }
+
+    #[test]
+    fn inputs_and_keys_are_there_where_a_fetcher_has_some() {
+        let envelopes = [Envelope::Minisign, Envelope::Sshsig, Envelope::Raw];
+        let description = FetcherDescription::new("a signature")
+            .input("content", "the file")
+            .key(KeySlot::new("key", "key-id", envelopes, "the key"));
+        let description = to_value(description).unwrap();
+        assert_eq!(
+            description["inputs"],
+            json!({ "content": { "summary": "the file" } })
+        );
+        assert_eq!(
+            description["keys"],
+            json!({ "key": {
+                "summary": "the key",
+                "parameter": "key-id",
+                "envelopes": ["minisign", "sshsig", "raw"],
+            } })
+        );
+        let without = to_value(FetcherDescription::new("a thing")).unwrap();
+        assert_eq!((without.get("inputs"), without.get("keys")), (None, None));
     }
 
     #[test]

@@ -30,10 +30,10 @@ pub enum ErrorKind {
     BadParams,
     /// The fetcher cannot do what was asked.
     Unsupported,
-    /// The user's grants do not allow the request. Only the host says this: from a fetcher it reads as
+    /// The user does not allow the request, or the signature. Only the host says this: from a fetcher it reads as
     /// [`Other`](Self::Other).
     Denied,
-    /// The credential of a slot could not be had. Only the host says this.
+    /// The credential or the key of a slot could not be had. Only the host says this.
     Credential,
     /// The call to the host itself was wrong (not a URL, an unknown slot, a path leaving the tree).
     Invalid,

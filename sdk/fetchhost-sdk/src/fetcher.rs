@@ -20,8 +20,8 @@ pub trait Fetcher {
     /// `Option`, or has `#[serde(default = "…")]`, may be left out.
     type Params: DeserializeOwned + JsonSchema;
 
-    /// Describes the fetcher. Runs without any capability: nothing of [`http`](crate::http) and the plan
-    /// may be called here.
+    /// Describes the fetcher. Runs without any capability: nothing of [`http`](crate::http),
+    /// [`inputs`](crate::inputs), [`keys`](crate::keys) and the plan may be called here.
     fn describe() -> FetcherDescription;
 
     /// Plans one fetch.

@@ -15,14 +15,17 @@ mod error;
 mod export;
 mod fetcher;
 pub mod http;
+pub mod inputs;
+pub mod keys;
 pub mod log;
 mod schema;
 pub mod url;
 
 pub use artifact::{ArchiveFormat, Blob, Plan, Source, Tree};
-pub use describe::{FetcherDescription, OutputRule, Scheme, Slot};
+pub use describe::{Envelope, FetcherDescription, KeySlot, OutputRule, Scheme, Slot};
 pub use error::{ErrorKind, FetchError};
 #[doc(hidden)]
 pub use export::__private;
 pub use fetcher::{Fetcher, description, parameters};
 pub use http::{Method, Request, Response};
+pub use inputs::Input;

@@ -28,14 +28,7 @@ impl Hostile {
     /// The module whose description lies in the given way.
     #[must_use]
     pub fn lying(sandbox: &Sandbox, lie: &str) -> Self {
-        let mut wasm = fs::read(build::hostile_component()).expect("the component was built");
-        let marker = wasm
-            .windows(MARKER.len())
-            .position(|window| window == MARKER);
-        let start = marker.expect("the component holds the marker") + MARKER.len();
-        let word = format!("{lie:WORD_BYTES$}");
-        wasm[start..start + WORD_BYTES].copy_from_slice(word.as_bytes());
-
+        let wasm = Self::component(lie);
         let file = sandbox.path("hostile.wasm");
         fs::write(&file, &wasm).unwrap();
         let digest = Sha256::digest(&wasm)
@@ -43,6 +36,19 @@ impl Hostile {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Self { file, digest }
+    }
+
+    /// The component whose description lies in the given way.
+    #[must_use]
+    pub fn component(lie: &str) -> Vec<u8> {
+        let mut wasm = fs::read(build::hostile_component()).expect("the component was built");
+        let marker = wasm
+            .windows(MARKER.len())
+            .position(|window| window == MARKER);
+        let start = marker.expect("the component holds the marker") + MARKER.len();
+        let word = format!("{lie:WORD_BYTES$}");
+        wasm[start..start + WORD_BYTES].copy_from_slice(word.as_bytes());
+        wasm
     }
 
     /// As grants name it.

@@ -43,6 +43,14 @@ impl bindings::Guest for Module {
                 fetchhost_sdk::log::info("describe has nothing to say here");
                 honest
             }
+            "call-inputs" => {
+                drop(fetchhost_sdk::inputs::open("content"));
+                honest
+            }
+            "call-keys" => {
+                drop(fetchhost_sdk::keys::public_key("key"));
+                honest
+            }
             "oversized" => honest + &" ".repeat(2 * 1024 * 1024),
             "not-json" => "this is not JSON".to_owned(),
             word => lie(&honest, word),
@@ -72,6 +80,15 @@ fn lie(honest: &str, word: &str) -> String {
                 "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
                 "paths": ["/**"],
             });
+        }
+        // No lie, but another fetcher: one that signs.
+        "signer" => {
+            fetcher["inputs"] = json!({
+                "content": { "summary": "to be signed" },
+                "missing": { "summary": "never given" },
+            });
+            let key = |envelopes: &[&str]| json!({ "summary": "bait", "parameter": "key-id", "envelopes": envelopes });
+            fetcher["keys"] = json!({ "key": key(&["minisign", "sshsig"]), "bare": key(&["raw"]) });
         }
         "every-origin" => fetcher["needs"]["origins"] = json!(["https://*"]),
         "origin-with-path" => fetcher["needs"]["origins"] = json!(["https://example.com/secret"]),

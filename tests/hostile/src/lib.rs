@@ -11,6 +11,7 @@ mod exhaust;
 mod lie;
 mod plant;
 mod reach;
+mod sign;
 
 use fetchhost_sdk::{FetchError, Fetcher, FetcherDescription, OutputRule, Plan, Scheme, Slot};
 use schemars::JsonSchema;
@@ -34,6 +35,10 @@ struct Params {
     /// The header that `plant-header` plants.
     #[serde(default)]
     header: String,
+
+    /// The name of the key, for descriptions that have one.
+    #[expect(dead_code, reason = "the host finds the key by it")]
+    key_id: Option<String>,
 }
 
 fn nowhere() -> String {
@@ -66,12 +71,18 @@ impl Fetcher for Hostile {
     }
 
     fn fetch(params: Params) -> Result<Plan, FetchError> {
-        [exhaust::DEEDS, lie::DEEDS, plant::DEEDS, reach::DEEDS]
-            .concat()
-            .into_iter()
-            .find(|(name, _)| *name == params.deed)
-            .ok_or_else(|| FetchError::bad_params(format!("no such deed: `{}`", params.deed)))
-            .and_then(|(_, deed)| deed(&params))
+        [
+            exhaust::DEEDS,
+            lie::DEEDS,
+            plant::DEEDS,
+            reach::DEEDS,
+            sign::DEEDS,
+        ]
+        .concat()
+        .into_iter()
+        .find(|(name, _)| *name == params.deed)
+        .ok_or_else(|| FetchError::bad_params(format!("no such deed: `{}`", params.deed)))
+        .and_then(|(_, deed)| deed(&params))
     }
 }
 

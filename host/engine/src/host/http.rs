@@ -172,7 +172,12 @@ impl HostRequest for Host {
     ) -> wasmtime::Result<Result<bool, FetchError>> {
         let (table, fetch) = self.parts()?;
         let request = table.get_mut(&this)?;
-        let Some(slot) = fetch.slots.iter().find(|known| known.as_str() == slot) else {
+        let Some(slot) = fetch
+            .declared
+            .slots
+            .iter()
+            .find(|known| known.as_str() == slot)
+        else {
             return Ok(Err(error::invalid(
                 "the fetcher's description names no such slot",
             )));

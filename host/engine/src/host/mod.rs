@@ -10,6 +10,8 @@
 pub(crate) mod artifact;
 pub(crate) mod error;
 pub(crate) mod http;
+pub(crate) mod inputs;
+mod keys;
 mod log;
 pub(crate) mod response;
 

@@ -1,5 +1,6 @@
 //! Servers that send the credential back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -198,6 +199,8 @@ async fn fetch_as(scheme: &str, origin: &str, by: By) -> Result<Plan, FetchFailu
         limits: Limits::default(),
         tmp: std::env::temp_dir(),
         log: Arc::new(|_| ()),
+        inputs: BTreeMap::new(),
+        desk: None,
     };
     module.fetch("demo", "{}", session).await
 }

@@ -1,5 +1,6 @@
 //! Small guests for tests.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -205,6 +206,8 @@ pub(crate) fn session(module: &Module, limits: Limits) -> (Session, Arc<Mutex<Ve
         limits,
         tmp: std::env::temp_dir(),
         log: Arc::new(move |line| log.lock().unwrap().push(line)),
+        inputs: BTreeMap::new(),
+        desk: None,
     };
     (session, lines)
 }

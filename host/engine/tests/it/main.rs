@@ -1,4 +1,4 @@
-//! Modules that behave, and modules that do not, as components in text form.
+//! Modules that behave, and modules that do not: components in text form, the one of `tests/hostile`, and a built-in one.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -11,3 +11,5 @@ mod guest;
 mod load;
 mod run;
 mod schema;
+mod signer;
+mod signing;

@@ -24,6 +24,10 @@ fn with(pointer: &str, value: Value) -> Value {
             "slots": { "token": {
                 "summary": "Reads", "scheme": "header:PRIVATE-TOKEN", "optional": true,
             } },
+            "inputs": { "content": { "summary": "To be signed" } },
+            "keys": { "key": {
+                "summary": "Signs", "parameter": "path", "envelopes": ["minisign", "raw"],
+            } },
             "needs": {
                 "origin-parameter": "url",
                 "origins": ["https://example.com"],
@@ -48,6 +52,15 @@ fn with(pointer: &str, value: Value) -> Value {
     description
 }
 
+fn key(envelopes: Value) -> Value {
+    json!({ "summary": "x", "parameter": "path", "envelopes": envelopes })
+}
+
+/// One more of them than there may be.
+fn many(value: Value) -> Value {
+    (0..17).map(|n| (format!("n{n}"), value.clone())).collect()
+}
+
 const DEMO: &str = "/fetchers/demo";
 
 #[test]
@@ -60,6 +73,11 @@ fn what_the_schema_accepts_the_host_accepts() {
         ("/fetchers/demo/slots/token/scheme", json!("bearer")),
         ("/fetchers/demo/slots/token/scheme", json!("basic:oauth2")),
         ("/fetchers/demo/slots", json!({})),
+        ("/fetchers/demo/inputs", json!({})),
+        ("/fetchers/demo/inputs/content/later", json!(1)),
+        ("/fetchers/demo/keys", json!({})),
+        ("/fetchers/demo/keys/key/envelopes", json!(["sshsig"])),
+        ("/fetchers/demo/keys/key/later", json!(true)),
         ("/fetchers/demo/needs", json!({})),
         (
             "/fetchers/demo/needs",
@@ -105,6 +123,21 @@ fn what_the_schema_refuses_the_host_refuses() {
         ),
         (at("/slots/token"), json!({ "scheme": "bearer" })),
         (at("/slots/token/scheme"), json!("digest")),
+        (at("/inputs/content"), json!({})),
+        (at("/inputs/Content"), json!({ "summary": "x" })),
+        (at("/inputs"), many(json!({ "summary": "x" }))),
+        (at("/keys"), many(key(json!(["raw"])))),
+        (at("/keys/Key"), key(json!(["raw"]))),
+        (
+            at("/keys/key"),
+            json!({ "summary": "x", "parameter": "path" }),
+        ),
+        (at("/keys/key"), key(json!([]))),
+        (at("/keys/key"), key(json!(["raw", "raw"]))),
+        (at("/keys/key"), key(json!(["narinfo"]))),
+        (at("/keys/key"), key(json!(["login"]))),
+        (at("/keys/key/summary"), json!("two\nlines")),
+        (at("/keys/key/parameter"), json!("Path")),
         (at("/needs/methods"), json!(["TRACE"])),
         (at("/needs/methods"), json!([])),
         (at("/needs/paths"), json!(["api"])),

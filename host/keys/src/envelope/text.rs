@@ -28,6 +28,11 @@ pub enum TextError {
 pub struct Comment(String);
 
 impl Comment {
+    /// One of this program's own.
+    pub(super) fn fixed(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The comment itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

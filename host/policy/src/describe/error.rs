@@ -1,6 +1,7 @@
 //! What can be wrong with a `describe` document.
 
 use super::{DOCUMENT_BYTES, SCHEMA_BYTES, SCHEMA_DEPTH};
+use crate::SlotName;
 use crate::certificate::CERTIFICATE_SLOT;
 
 /// A document that is refused. The module is invalid: nothing of it runs.
@@ -81,6 +82,26 @@ pub enum DescribeError {
         "fetcher `{0}` asks for origins, but for no paths or no methods; a fetcher that needs every path says `/**`"
     )]
     NeedsNothing(String),
+    /// More of something than a fetcher may describe.
+    #[error("fetcher `{fetcher}` describes more than {most} {what}")]
+    TooMany {
+        /// The fetcher.
+        fetcher: String,
+        /// How many there may be.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// A place for a key that cannot be one.
+    #[error("fetcher `{fetcher}`: the key `{slot}` is refused: {reason}")]
+    Key {
+        /// The fetcher.
+        fetcher: String,
+        /// The key's slot.
+        slot: SlotName,
+        /// What is wrong.
+        reason: String,
+    },
     /// No output rule.
     #[error("fetcher `{0}` has no `output` rules")]
     NoOutput(String),

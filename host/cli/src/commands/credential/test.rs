@@ -233,6 +233,8 @@ fn description(
             methods: Method::READING.to_vec(),
             paths: vec!["/**".parse().map_err(internal)?],
         },
+        inputs: BTreeMap::new(),
+        keys: BTreeMap::new(),
         output: Vec::new(),
     })
 }
