@@ -27,7 +27,10 @@ impl Cache {
             label: self.label(),
             source: std::io::Error::other(error),
         })?;
-        let (nar_hash, nar_size) = (Hasher::digest(HashAlgorithm::Sha256, &nar), nar.len() as u64);
+        let (nar_hash, nar_size) = (
+            Hasher::digest(HashAlgorithm::Sha256, &nar),
+            nar.len() as u64,
+        );
         self.check_store_dir()?;
         if let Some(found) = self.record(&path)?
             && self.standing(&found, &nar_hash, nar_size)? == Standing::Same

@@ -83,7 +83,13 @@ mod tests {
         let key = memo_key(&id).unwrap();
         assert_eq!(key.as_str(), format!("memo/{id}.json"));
         assert!(is_memo(&key));
-        for text in ["", "..", &"0F".repeat(32), &"0f".repeat(33), &"0/".repeat(32)] {
+        for text in [
+            "",
+            "..",
+            &"0F".repeat(32),
+            &"0f".repeat(33),
+            &"0/".repeat(32),
+        ] {
             assert_eq!(memo_key(text), None, "{text}");
         }
     }

@@ -422,6 +422,10 @@ fn what_is_remembered_stays_with_its_path() {
     ));
     assert_eq!(made.sound(), BTreeSet::from(["b".to_owned()]));
     // Forgotten, it names nothing.
-    fs::write(&entry, r#"{"version":1,"forgotten":"2026-01-01T00:00:00Z"}"#).unwrap();
+    fs::write(
+        &entry,
+        r#"{"version":1,"forgotten":"2026-01-01T00:00:00Z"}"#,
+    )
+    .unwrap();
     assert_eq!(made.collect(&aged).records, 1);
 }

@@ -1,0 +1,450 @@
+//! What is remembered, here and together, and the agreement about who was first.
+//!
+//! | here | together | looked up | remembered |
+//! |---|---|---|---|
+//! | nothing | nothing | nothing | written, together first |
+//! | an entry | nothing | that one | that one is written together |
+//! | any | an entry | that one, which replaces another one here | that one is given back |
+//! | any | a tombstone | forgotten | written over it |
+//! | a tombstone | an entry that does not come after it | forgotten | written over it |
+//! | any | something that is not used | as without it, and a warning | an error: nobody can agree |
+//! | any | cannot be reached | as without it, and a warning | an error |
+//!
+//! An entry comes after a tombstone when it says so (`supersedes`): it was made anew by somebody who saw that the one
+//! before was forgotten. What a lookup finds here alone is not written together: whoever may write passes it to
+//! [`Memo::remember_signature`] once more, and gets what all agree about.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fetchhost_cache::Cache;
+use fetchhost_formats::{PublicKey, SigningKey};
+
+use crate::error::{Flaw, MemoError};
+use crate::id::MemoId;
+use crate::local::Local;
+use crate::record::{Record, Tombstone};
+use crate::shared::{Held, Shared};
+use crate::time::Time;
+
+/// How often an entry that others change meanwhile is tried again.
+const ATTEMPTS: usize = 50;
+
+/// Takes warnings: one line each.
+pub type Warn = dyn Fn(&str) + Send + Sync;
+
+/// What is remembered. Its methods block.
+pub struct Memo {
+    pub(crate) local: Local,
+    pub(crate) shared: Option<Shared>,
+    /// Whose results of other fetchers are taken from elsewhere.
+    pub(crate) trusted: Vec<PublicKey>,
+    /// Signs results for the shared place.
+    pub(crate) secret: Option<SigningKey>,
+    warn: Arc<Warn>,
+}
+
+/// What a lookup gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<T = Vec<u8>> {
+    /// This.
+    Remembered(T),
+    /// It was forgotten: only what is made anew comes in its place.
+    Forgotten {
+        /// When.
+        at: SystemTime,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+impl<T> Found<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Remembered(found) => Found::Remembered(change(found)),
+            Self::Forgotten { at } => Found::Forgotten { at },
+            Self::Nothing => Found::Nothing,
+        }
+    }
+}
+
+/// What is to become of a result of a lookup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is used, if there is one.
+    Use,
+    /// Where there is none, one is made: so nothing may be in the way of agreeing about that.
+    Make,
+}
+
+/// Where an entry was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Here,
+    Together,
+}
+
+/// What an entry is to whoever asked.
+enum Judged<T> {
+    Nothing,
+    /// What it is, and as it is written.
+    Entry(T, Box<Record>),
+    Forgotten(Time),
+    /// Why, and the tombstone that it comes after.
+    Refused(Flaw, Option<Time>),
+}
+
+/// What can be remembered.
+pub(crate) trait Entry: Clone {
+    /// As it is written, coming after a tombstone of that time.
+    fn record(&self, supersedes: Option<Time>) -> Record;
+    /// Writes what belongs to it where it is shared, before it.
+    fn publish(&self, shared: &Shared) -> Result<(), MemoError>;
+}
+
+/// Judges a record from this side.
+pub(crate) type Accept<'a, T> = dyn Fn(Record, Side) -> Result<Result<T, Flaw>, MemoError> + 'a;
+
+impl Memo {
+    /// Opens the file of what is remembered here, or makes it, for its owner alone.
+    ///
+    /// # Errors
+    /// When it cannot be made or read, is damaged, was written by a newer version, or could be changed by others.
+    pub fn open(file: &Path) -> Result<Self, MemoError> {
+        Ok(Self {
+            local: Local::open(file)?,
+            shared: None,
+            trusted: Vec::new(),
+            secret: None,
+            warn: Arc::new(|text| tracing::warn!("{text}")),
+        })
+    }
+
+    /// Remembers together with all that use this cache, which decides who was first. Not opened for many files, since
+    /// each entry is to outlast a crash.
+    #[must_use]
+    pub fn with_shared(mut self, cache: Cache) -> Self {
+        self.shared = Some(Shared::new(cache));
+        self
+    }
+
+    /// Takes results of other fetchers from elsewhere when one of `trusted` has signed them, and signs with `secret`
+    /// those that are shared. Without it none are.
+    #[must_use]
+    pub fn with_keys(mut self, trusted: Vec<PublicKey>, secret: Option<SigningKey>) -> Self {
+        self.trusted = trusted;
+        self.secret = secret;
+        self
+    }
+
+    /// Tells warnings to `warn`, and not to the log.
+    #[must_use]
+    pub fn with_warnings(mut self, warn: Arc<Warn>) -> Self {
+        self.warn = warn;
+        self
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        (self.warn)(text);
+    }
+
+    /// Finds an entry.
+    pub(crate) fn look_up<T: Entry>(
+        &self,
+        id: MemoId,
+        then: Then,
+        accept: &Accept<'_, T>,
+    ) -> Result<Found<T>, MemoError> {
+        let here = self.here(id, accept)?;
+        let Some(shared) = &self.shared else {
+            return Ok(here.found());
+        };
+        // With an entry nothing is made.
+        let must_agree = then == Then::Make && !matches!(here, Judged::Entry(..));
+        let held = match shared.get(id) {
+            Err(error) if must_agree => return Err(error.into()),
+            Err(error) => {
+                self.warn(&format!("what others remember is not asked: {error}"));
+                return Ok(here.found());
+            }
+            Ok(held) => held,
+        };
+        match judge(bytes_of(&held), id, Side::Together, accept)? {
+            Judged::Entry(entry, record) => {
+                if let Judged::Forgotten(at) = here
+                    && record.supersedes() < Some(at)
+                {
+                    return Ok(here.found());
+                }
+                if !matches!(&here, Judged::Entry(_, own) if *own == record) {
+                    self.copy(&record);
+                }
+                return Ok(Found::Remembered(entry));
+            }
+            Judged::Forgotten(forgotten) => {
+                self.copy(&Record::Forgotten(Tombstone { id, forgotten }));
+                return Ok(Judged::<T>::Forgotten(forgotten).found());
+            }
+            Judged::Refused(flaw, _) if must_agree && is_in_the_way(&flaw) => {
+                return Err(poisoned(shared, id, flaw));
+            }
+            Judged::Refused(flaw, _) => self.refused(&shared.place(id), &flaw),
+            Judged::Nothing => {}
+        }
+        if must_agree {
+            shared.make_ready()?;
+        }
+        Ok(here.found())
+    }
+
+    /// Remembers `offered` unless another was first; gives what all have.
+    pub(crate) fn remember<T: Entry>(
+        &self,
+        id: MemoId,
+        offered: T,
+        accept: &Accept<'_, T>,
+    ) -> Result<T, MemoError> {
+        match &self.shared {
+            None => self.remember_here(id, offered, accept),
+            Some(shared) => self.remember_together(shared, id, offered, accept),
+        }
+    }
+
+    /// The same without the shared place.
+    pub(crate) fn remember_here<T: Entry>(
+        &self,
+        id: MemoId,
+        offered: T,
+        accept: &Accept<'_, T>,
+    ) -> Result<T, MemoError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.local.get(id)?;
+            let after = match judge(before.as_deref(), id, Side::Here, accept)? {
+                Judged::Entry(first, _) => return Ok(first),
+                Judged::Nothing => None,
+                Judged::Forgotten(at) => Some(at),
+                Judged::Refused(flaw, supersedes) => {
+                    self.refused(&format!("the entry `{id}` here"), &flaw);
+                    supersedes
+                }
+            };
+            let text = written(&offered.record(after))?;
+            if self.local.swap(id, before.as_deref(), &text)? {
+                return Ok(offered);
+            }
+        }
+        Err(MemoError::Contended { id })
+    }
+
+    fn remember_together<T: Entry>(
+        &self,
+        shared: &Shared,
+        id: MemoId,
+        offered: T,
+        accept: &Accept<'_, T>,
+    ) -> Result<T, MemoError> {
+        // What is too long for others is found before anything is written.
+        written(&offered.record(None))?;
+        shared.make_ready()?;
+        let here = self.here(id, accept)?;
+        let (first_here, forgotten_here) = match here {
+            Judged::Entry(first, _) => (Some(first), None),
+            Judged::Forgotten(at) => (None, Some(at)),
+            Judged::Refused(_, supersedes) => (None, supersedes),
+            Judged::Nothing => (None, None),
+        };
+        for _ in 0..ATTEMPTS {
+            let held = shared.get(id)?;
+            let (offered, after) = match judge(bytes_of(&held), id, Side::Together, accept)? {
+                Judged::Entry(first, record) if record.supersedes() >= forgotten_here => {
+                    self.overwrite(&record)?;
+                    return Ok(first);
+                }
+                Judged::Entry(..) => (&offered, forgotten_here),
+                Judged::Nothing => (first_here.as_ref().unwrap_or(&offered), forgotten_here),
+                Judged::Forgotten(at) => (&offered, Some(at).max(forgotten_here)),
+                Judged::Refused(flaw, _) if is_in_the_way(&flaw) => {
+                    return Err(poisoned(shared, id, flaw));
+                }
+                Judged::Refused(Flaw::Expired, supersedes) => {
+                    (&offered, supersedes.max(forgotten_here))
+                }
+                Judged::Refused(flaw, _) => {
+                    self.refused(&shared.place(id), &flaw);
+                    return self.remember_here(id, offered, accept);
+                }
+            };
+            offered.publish(shared)?;
+            let record = offered.record(after);
+            written(&record)?;
+            if shared.swap(held.as_ref(), &record)? {
+                self.overwrite(&record)?;
+                return Ok(offered.clone());
+            }
+        }
+        Err(MemoError::Contended { id })
+    }
+
+    /// Writes a tombstone over an entry, here and where it is shared. Whether there was one, here and there.
+    ///
+    /// # Errors
+    /// When it cannot be written. Where that is so for the shared place, it is forgotten here nevertheless, and does
+    /// not come back from there.
+    pub fn forget(&self, id: MemoId) -> Result<[bool; 2], MemoError> {
+        let mut here = false;
+        let mut forgotten = Time::now();
+        for attempt in 0.. {
+            let Some(before) = self.local.get(id)? else {
+                break;
+            };
+            match Record::parse_as(&before, id) {
+                Ok(Record::Forgotten(tombstone)) => {
+                    forgotten = forgotten.max(tombstone.forgotten);
+                    break;
+                }
+                Ok(record) => forgotten = later(forgotten, &record),
+                Err(_) => {}
+            }
+            let text = Record::Forgotten(Tombstone { id, forgotten }).to_json();
+            if self.local.swap(id, Some(&before), &text)? {
+                here = true;
+                break;
+            }
+            if attempt == ATTEMPTS {
+                return Err(MemoError::Contended { id });
+            }
+        }
+        let Some(shared) = &self.shared else {
+            return Ok([here, false]);
+        };
+        for _ in 0..ATTEMPTS {
+            let held = shared.get(id)?;
+            let before = held.as_ref().map(|held| Record::parse_as(&held.bytes, id));
+            match before {
+                // It may still be here and there on other machines.
+                None if here => {}
+                None | Some(Ok(Record::Forgotten(_))) => return Ok([here, false]),
+                Some(Ok(record)) => forgotten = later(forgotten, &record),
+                Some(Err(_)) => {}
+            }
+            shared.make_ready()?;
+            if shared.bury(held.as_ref(), Tombstone { id, forgotten })? {
+                return Ok([here, held.is_some()]);
+            }
+        }
+        Err(MemoError::Contended { id })
+    }
+
+    /// What is here, with a warning about what is not used.
+    fn here<T>(&self, id: MemoId, accept: &Accept<'_, T>) -> Result<Judged<T>, MemoError> {
+        let here = judge(self.local.get(id)?.as_deref(), id, Side::Here, accept)?;
+        if let Judged::Refused(flaw, _) = &here {
+            self.refused(&format!("the entry `{id}` here"), flaw);
+        }
+        Ok(here)
+    }
+
+    fn refused(&self, place: &str, flaw: &Flaw) {
+        // That is no fault of anybody's.
+        if !matches!(flaw, Flaw::Expired) {
+            self.warn(&format!("`{place}` is not used: {flaw}").replace("``", "`"));
+        }
+    }
+
+    /// Has here what all have. Who cannot write it looks there again.
+    fn copy(&self, theirs: &Record) {
+        if let Err(error) = self.overwrite(theirs) {
+            self.warn(&format!("what others remember is not kept here: {error}"));
+        }
+    }
+
+    fn overwrite(&self, record: &Record) -> Result<(), MemoError> {
+        let (id, text) = (record.id(), written(record)?);
+        for _ in 0..ATTEMPTS {
+            let before = self.local.get(id)?;
+            if before.as_deref() == Some(text.as_bytes())
+                || self.local.swap(id, before.as_deref(), &text)?
+            {
+                return Ok(());
+            }
+        }
+        Err(MemoError::Contended { id })
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Memo")
+            .field("local", &self.local)
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Judged<T> {
+    fn found(self) -> Found<T> {
+        match self {
+            Self::Entry(entry, _) => Found::Remembered(entry),
+            Self::Forgotten(at) => Found::Forgotten { at: at.system() },
+            Self::Nothing | Self::Refused(..) => Found::Nothing,
+        }
+    }
+}
+
+fn judge<T>(
+    bytes: Option<&[u8]>,
+    id: MemoId,
+    side: Side,
+    accept: &Accept<'_, T>,
+) -> Result<Judged<T>, MemoError> {
+    let Some(bytes) = bytes else {
+        return Ok(Judged::Nothing);
+    };
+    let record = match Record::parse_as(bytes, id) {
+        Ok(Record::Forgotten(tombstone)) => return Ok(Judged::Forgotten(tombstone.forgotten)),
+        Ok(record) => record,
+        Err(flaw) => return Ok(Judged::Refused(flaw, None)),
+    };
+    let supersedes = record.supersedes();
+    Ok(match accept(record.clone(), side)? {
+        Ok(entry) => Judged::Entry(entry, Box::new(record)),
+        Err(flaw) => Judged::Refused(flaw, supersedes),
+    })
+}
+
+fn bytes_of(held: &Option<Held>) -> Option<&[u8]> {
+    held.as_ref().map(|held| &*held.bytes)
+}
+
+/// Whether what is wrong with a shared entry keeps all from agreeing.
+fn is_in_the_way(flaw: &Flaw) -> bool {
+    !matches!(flaw, Flaw::Expired | Flaw::Untrusted)
+}
+
+fn poisoned(shared: &Shared, id: MemoId, flaw: Flaw) -> MemoError {
+    MemoError::Poisoned {
+        id,
+        place: shared.place(id),
+        flaw,
+    }
+}
+
+/// A time for a tombstone that `record` does not come after.
+fn later(now: Time, record: &Record) -> Time {
+    match record.supersedes() {
+        Some(before) => now.max(before.after()),
+        None => now,
+    }
+}
+
+/// The text of an entry, if it can be read back.
+fn written(record: &Record) -> Result<String, MemoError> {
+    let text = record.to_json();
+    if text.len() as u64 > fetchhost_cache::MAX_MEMO {
+        return Err(MemoError::TooLong);
+    }
+    Ok(text)
+}

@@ -1,0 +1,136 @@
+//! Tombstones, by every way.
+
+use std::fs;
+
+use fetchhost_memo::{Found, Memo, Record, UnsignedResults};
+
+use crate::common::{Scene, is_forgotten, key, look_up, remember, remembered};
+
+fn exported(memo: &Memo) -> Vec<u8> {
+    let mut out = Vec::new();
+    memo.export(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn what_is_forgotten_is_gone_until_it_is_made_anew() {
+    let scene = Scene::new();
+    let memo = scene.alone("a");
+    remember(&memo, &key(1), "valid 1");
+    let old = exported(&memo);
+    assert_eq!(memo.forget(key(1).id()).unwrap(), [true, false]);
+    assert!(is_forgotten(&memo, &key(1)));
+    assert!(matches!(
+        memo.show(key(1).id()).unwrap().here,
+        Some(Ok(Record::Forgotten(_)))
+    ));
+    // Twice is once, and what never was leaves nothing.
+    assert_eq!(memo.forget(key(1).id()).unwrap(), [false, false]);
+    assert_eq!(memo.forget(key(2).id()).unwrap(), [false, false]);
+    assert_eq!(look_up(&memo, &key(2)), Found::Nothing);
+    // An import does not bring it back.
+    let imported = memo
+        .import(&mut old.as_slice(), UnsignedResults::Take)
+        .unwrap();
+    assert_eq!((imported.taken, imported.refused), (0, 1));
+    assert!(is_forgotten(&memo, &key(1)));
+    // Making it anew does.
+    assert_eq!(remember(&memo, &key(1), "valid 2"), "valid 2");
+    assert_eq!(look_up(&memo, &key(1)), remembered("valid 2"));
+    // And it can be forgotten again, at once.
+    assert_eq!(memo.forget(key(1).id()).unwrap(), [true, false]);
+    assert!(is_forgotten(&memo, &key(1)));
+}
+
+#[test]
+fn what_is_forgotten_together_is_forgotten_by_all() {
+    let scene = Scene::new();
+    let (one, other) = (scene.together("a"), scene.together("b"));
+    remember(&one, &key(1), "valid 1");
+    assert_eq!(look_up(&other, &key(1)), remembered("valid 1"));
+    assert_eq!(one.forget(key(1).id()).unwrap(), [true, true]);
+    assert!(is_forgotten(&other, &key(1)));
+    // Here as well by then.
+    assert!(is_forgotten(&scene.alone("b"), &key(1)));
+    assert_eq!(remember(&other, &key(1), "valid 2"), "valid 2");
+    assert_eq!(look_up(&one, &key(1)), remembered("valid 2"));
+    assert_eq!(look_up(&scene.alone("a"), &key(1)), remembered("valid 2"));
+    // Many times in the same moment.
+    for turn in 3..8 {
+        one.forget(key(1).id()).unwrap();
+        assert!(is_forgotten(&other, &key(1)));
+        let text = format!("valid {turn}");
+        assert_eq!(remember(&other, &key(1), &text), text);
+        assert_eq!(look_up(&one, &key(1)), remembered(&text));
+    }
+    assert!(scene.warned().is_empty());
+}
+
+/// What another machine has alone, from before the place was configured, is forgotten with the rest.
+#[test]
+fn what_is_not_there_yet_gets_a_tombstone_too() {
+    let scene = Scene::new();
+    for name in ["a", "b"] {
+        remember(&scene.alone(name), &key(1), "valid 1");
+    }
+    let forgotten = scene.together("a").forget(key(1).id()).unwrap();
+    assert_eq!(forgotten, [true, false]);
+    assert!(is_forgotten(&scene.together("b"), &key(1)));
+}
+
+#[test]
+fn the_shared_place_does_not_bring_back_what_was_forgotten_here() {
+    let scene = Scene::new();
+    let memo = scene.together("a");
+    remember(&memo, &key(1), "valid 1");
+    // The place cannot be reached meanwhile.
+    scene.alone("a").forget(key(1).id()).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+    // Somebody puts the old one back over the tombstone.
+    let old = fs::read(scene.shared(&key(1))).unwrap();
+    memo.forget(key(1).id()).unwrap();
+    fs::write(scene.shared(&key(1)), &old).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+    // Signed anew here, it is what all have.
+    assert_eq!(remember(&memo, &key(1), "valid 2"), "valid 2");
+    assert_eq!(
+        look_up(&scene.together("b"), &key(1)),
+        remembered("valid 2")
+    );
+    assert_eq!(look_up(&memo, &key(1)), remembered("valid 2"));
+}
+
+#[test]
+fn a_machine_whose_tombstone_is_newer_keeps_it() {
+    let scene = Scene::new();
+    let memo = scene.together("a");
+    remember(&memo, &key(1), "valid 1");
+    memo.forget(key(1).id()).unwrap();
+    remember(&memo, &key(1), "valid 2");
+    let anew = fs::read(scene.shared(&key(1))).unwrap();
+    memo.forget(key(1).id()).unwrap();
+    // What came after the first tombstone does not come after the second.
+    fs::write(scene.shared(&key(1)), anew).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+}
+
+#[test]
+fn tombstones_are_exported_and_bury_nothing_when_they_are_imported() {
+    let scene = Scene::new();
+    let memo = scene.alone("a");
+    remember(&memo, &key(1), "valid 1");
+    memo.forget(key(1).id()).unwrap();
+    let tombstones = exported(&memo);
+    let other = scene.alone("b");
+    remember(&other, &key(1), "valid 9");
+    let import = |memo: &Memo| {
+        let mut input = tombstones.as_slice();
+        memo.import(&mut input, UnsignedResults::Refuse).unwrap()
+    };
+    assert_eq!(import(&other).present, 1);
+    assert_eq!(look_up(&other, &key(1)), remembered("valid 9"));
+    let new = scene.alone("c");
+    assert_eq!(import(&new).taken, 1);
+    assert!(is_forgotten(&new, &key(1)));
+    assert_eq!(import(&new).present, 1);
+}

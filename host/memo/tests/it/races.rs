@@ -1,0 +1,177 @@
+//! Several who sign the same at once, in threads and in processes.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use fetchhost_cache::{Cache, CacheUrl};
+use fetchhost_memo::Memo;
+
+use crate::common::{Scene, key, look_up, remember, remembered};
+
+/// How many keys each one goes through.
+const KEYS: u8 = 20;
+/// What a process is to do.
+const FOLDER: &str = "MEMO_TEST_FOLDER";
+const NAME: &str = "MEMO_TEST_NAME";
+const SHARED: &str = "MEMO_TEST_SHARED";
+
+/// What one of them ends up with.
+fn race(memo: &Memo, name: &str) -> Vec<String> {
+    let one = |content| remember(memo, &key(content), &format!("valid {name} {content}"));
+    (0..KEYS).map(one).collect()
+}
+
+fn assert_one_won(results: &[Vec<String>], memos: &[Memo]) {
+    let all: BTreeSet<_> = results.iter().collect();
+    assert_eq!(all.len(), 1, "all got the same bytes");
+    for memo in memos {
+        for (content, text) in results[0].iter().enumerate() {
+            let content = u8::try_from(content).unwrap();
+            assert_eq!(look_up(memo, &key(content)), remembered(text));
+        }
+    }
+}
+
+fn threads(open: impl Fn(&str) -> Memo + Sync) {
+    let names = ["a", "b", "c", "d"];
+    let barrier = Barrier::new(names.len());
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let started = names.map(|name| {
+            let (open, barrier) = (&open, &barrier);
+            scope.spawn(move || {
+                let memo = open(name);
+                barrier.wait();
+                race(&memo, name)
+            })
+        });
+        started.map(|thread| thread.join().unwrap()).into()
+    });
+    let memos = names.map(&open);
+    assert_one_won(&results, &memos);
+}
+
+#[test]
+fn of_threads_with_one_file_one_wins() {
+    let scene = Scene::new();
+    // All make the file, too.
+    threads(|_| scene.alone("a"));
+}
+
+#[test]
+fn of_threads_with_one_memo_one_wins() {
+    let scene = Scene::new();
+    let memo = scene.alone("a");
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let started = ["a", "b", "c"].map(|name| scope.spawn(|| race(&memo, name)));
+        started.map(|thread| thread.join().unwrap()).into()
+    });
+    assert_one_won(&results, &[memo]);
+}
+
+#[test]
+fn of_threads_that_share_a_cache_one_wins() {
+    let scene = Scene::new();
+    threads(|name| scene.together(name));
+    assert!(scene.warned().is_empty());
+}
+
+/// Not a test by itself: what the processes below do.
+#[test]
+fn a_process_of_a_race() {
+    let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else {
+        return;
+    };
+    let name = env::var(NAME).unwrap();
+    let file = match env::var_os(SHARED) {
+        Some(_) => folder.join(&name).join("memo.sqlite"),
+        None => folder.join("memo/memo.sqlite"),
+    };
+    fs::write(folder.join(format!("{name}.ready")), "").unwrap();
+    while !folder.join("go").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let mut memo = Memo::open(&file).unwrap();
+    if env::var_os(SHARED).is_some() {
+        let url = CacheUrl::folder(folder.join("cache"));
+        memo = memo.with_shared(Cache::on_disk(url, false).unwrap());
+    }
+    let results = race(&memo, &name);
+    fs::write(folder.join(format!("{name}.results")), results.join("\n")).unwrap();
+}
+
+fn start(folder: &Path, name: &str, shared: bool) -> Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", "races::a_process_of_a_race"])
+        .env(FOLDER, folder)
+        .env(NAME, name)
+        .stdout(Stdio::null());
+    if shared {
+        command.env(SHARED, "1");
+    }
+    command.spawn().unwrap()
+}
+
+fn processes(shared: bool) {
+    let scene = Scene::new();
+    let folder = scene.dir.path();
+    let names = ["a", "b", "c", "d"];
+    let children = names.map(|name| start(folder, name, shared));
+    let begin = Instant::now();
+    let is_ready = |name: &&str| folder.join(format!("{name}.ready")).exists();
+    while !names.iter().all(|name| is_ready(name)) {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::write(folder.join("go"), "").unwrap();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let results = names.map(|name| {
+        let text = fs::read_to_string(folder.join(format!("{name}.results"))).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let memos: Vec<_> = match shared {
+        true => names.map(|name| scene.together(name)).into(),
+        false => vec![scene.alone("memo")],
+    };
+    assert_one_won(&results, &memos);
+}
+
+#[test]
+fn of_processes_with_one_file_one_wins() {
+    processes(false);
+}
+
+#[test]
+fn of_processes_that_share_a_cache_one_wins() {
+    processes(true);
+}
+
+/// Forgetting and signing at once ends in one state, the same for all.
+#[test]
+fn forgetting_and_signing_at_once_leaves_all_with_the_same() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let memo = scene.together(name);
+            scope.spawn(move || {
+                for turn in 0..10 {
+                    remember(&memo, &key(1), &format!("valid {name} {turn}"));
+                    memo.forget(key(1).id()).unwrap();
+                }
+            });
+        }
+    });
+    let winner = remember(&scene.together("a"), &key(1), "valid last");
+    for name in ["a", "b", "c", "new"] {
+        let found = look_up(&scene.together(name), &key(1));
+        assert_eq!(found, remembered(&winner), "{name}");
+    }
+    assert!(scene.warned().is_empty());
+}
