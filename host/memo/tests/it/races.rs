@@ -8,13 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use fetchhost_cache::{Cache, CacheUrl};
+use fetchhost_e2e::S3Server;
 use fetchhost_memo::Memo;
 
+use crate::bucket::{Reached, bucket_url};
 use crate::common::{Scene, key, look_up, remember, remembered};
 
 /// How many keys each one goes through.
-const KEYS: u8 = 20;
+const KEYS: u8 = 8;
 /// What a process is to do.
 const FOLDER: &str = "MEMO_TEST_FOLDER";
 const NAME: &str = "MEMO_TEST_NAME";
@@ -87,7 +88,8 @@ fn a_process_of_a_race() {
         return;
     };
     let name = env::var(NAME).unwrap();
-    let file = match env::var_os(SHARED) {
+    let shared = env::var(SHARED).ok();
+    let file = match shared {
         Some(_) => folder.join(&name).join("memo.sqlite"),
         None => folder.join("memo/memo.sqlite"),
     };
@@ -96,35 +98,35 @@ fn a_process_of_a_race() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let mut memo = Memo::open(&file).unwrap();
-    if env::var_os(SHARED).is_some() {
-        let url = CacheUrl::folder(folder.join("cache"));
-        memo = memo.with_shared(Cache::on_disk(url, false).unwrap());
+    let reached = shared.map(|url| Reached::new(&url));
+    if let Some(reached) = &reached {
+        memo = memo.with_shared(reached.cache.clone());
     }
     let results = race(&memo, &name);
     fs::write(folder.join(format!("{name}.results")), results.join("\n")).unwrap();
 }
 
-fn start(folder: &Path, name: &str, shared: bool) -> Child {
+fn start(folder: &Path, name: &str, shared: Option<&str>) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["--exact", "races::a_process_of_a_race"])
         .env(FOLDER, folder)
         .env(NAME, name)
         .stdout(Stdio::null());
-    if shared {
-        command.env(SHARED, "1");
+    if let Some(url) = shared {
+        command.env(SHARED, url);
     }
     command.spawn().unwrap()
 }
 
-fn processes(shared: bool) {
-    let scene = Scene::new();
+/// Has processes race in the folder of `scene`. What each ends up with.
+fn processes(scene: &Scene, shared: Option<&str>) -> [Vec<String>; 4] {
     let folder = scene.dir.path();
     let names = ["a", "b", "c", "d"];
     let children = names.map(|name| start(folder, name, shared));
     let begin = Instant::now();
     let is_ready = |name: &&str| folder.join(format!("{name}.ready")).exists();
-    while !names.iter().all(|name| is_ready(name)) {
+    while !names.iter().all(is_ready) {
         assert!(begin.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -132,25 +134,50 @@ fn processes(shared: bool) {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    let results = names.map(|name| {
+    names.map(|name| {
         let text = fs::read_to_string(folder.join(format!("{name}.results"))).unwrap();
-        text.lines().map(str::to_owned).collect::<Vec<_>>()
-    });
-    let memos: Vec<_> = match shared {
-        true => names.map(|name| scene.together(name)).into(),
-        false => vec![scene.alone("memo")],
-    };
-    assert_one_won(&results, &memos);
+        text.lines().map(str::to_owned).collect()
+    })
 }
 
 #[test]
 fn of_processes_with_one_file_one_wins() {
-    processes(false);
+    let scene = Scene::new();
+    let results = processes(&scene, None);
+    assert_one_won(&results, &[scene.alone("memo")]);
 }
 
 #[test]
 fn of_processes_that_share_a_cache_one_wins() {
-    processes(true);
+    let scene = Scene::new();
+    let url = format!("file://{}", scene.dir.path().join("cache").display());
+    let results = processes(&scene, Some(&url));
+    assert_one_won(
+        &results,
+        &["a", "b", "c", "d"].map(|name| scene.together(name)),
+    );
+}
+
+#[test]
+fn of_processes_that_share_a_bucket_one_wins() {
+    let scene = Scene::new();
+    let server = S3Server::start();
+    server.make_bucket("team");
+    let url = bucket_url(&server);
+    let results = processes(&scene, Some(&url));
+    let reached = Reached::new(&url);
+    let open = |name| scene.alone(name).with_shared(reached.cache.clone());
+    assert_one_won(&results, &["a", "b", "c", "d", "new"].map(open));
+    assert!(scene.warned().is_empty());
+}
+
+#[test]
+fn of_threads_that_share_a_bucket_one_wins() {
+    let scene = Scene::new();
+    let server = S3Server::start();
+    server.make_bucket("team");
+    let reached = Reached::new(&bucket_url(&server));
+    threads(|name| scene.alone(name).with_shared(reached.cache.clone()));
 }
 
 /// Forgetting and signing at once ends in one state, the same for all.
