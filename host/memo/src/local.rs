@@ -33,6 +33,9 @@ const TABLES: [&str; 2] = [
     "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, record TEXT NOT NULL) STRICT, WITHOUT ROWID",
 ];
 
+/// Writes an entry where nothing is.
+const INSERT: &str = "INSERT INTO entry (id, record) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
 pub use approvals::Approved;
 
 /// The file of what is remembered here.
@@ -97,16 +100,31 @@ impl Local {
         let connection = self.connection();
         let id = id.to_string();
         let written = match before {
-            None => connection.execute(
-                "INSERT INTO entry (id, record) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                params![id, record],
-            ),
+            None => connection.execute(INSERT, params![id, record]),
             Some(before) => connection.execute(
                 "UPDATE entry SET record = ?2 WHERE id = ?1 AND CAST(substr(record, 1, ?4) AS BLOB) = ?3",
                 params![id, record, before, longest()],
             ),
         };
         Ok(written.map_err(self.failed("write"))? == 1)
+    }
+
+    /// Writes those entries where nothing is, all at once; whether each was written.
+    pub(crate) fn insert(&self, records: &[(MemoId, String)]) -> Result<Vec<bool>, MemoError> {
+        let failed = self.failed("write");
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let mut statement = transaction.prepare(INSERT).map_err(failed)?;
+        let written = records.iter().map(|(id, record)| {
+            let count = statement.execute(params![id.to_string(), record]);
+            Ok(count.map_err(failed)? == 1)
+        });
+        let written = written.collect::<Result<_, MemoError>>()?;
+        drop(statement);
+        transaction.commit().map_err(failed)?;
+        Ok(written)
     }
 
     /// Gives what is written under each name to `each`, in the order of the names.

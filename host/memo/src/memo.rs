@@ -6,21 +6,22 @@
 //! | an entry | nothing | that one | that one is written together |
 //! | any | an entry | that one, which replaces another one here | that one is given back |
 //! | any | a tombstone | forgotten | written over it |
-//! | a tombstone | an entry that does not come after it | forgotten | written over it |
+//! | a tombstone, or an entry that came after one | an entry that does not come after that | as without it, and a warning | written over it |
 //! | any | something that is not used | as without it, and a warning | an error: nobody can agree |
 //! | any | cannot be reached | as without it, and a warning | an error |
 //!
 //! An entry comes after a tombstone when it says so (`supersedes`): it was made anew by somebody who saw that the one
-//! before was forgotten. What a lookup finds here alone is not written together: whoever may write passes it to
+//! before was forgotten. So nobody who may write there brings back what was forgotten here. What a lookup finds here alone is not written together: whoever may write passes it to
 //! [`Memo::remember_signature`] once more, and gets what all agree about.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fetchhost_cache::Cache;
 use fetchhost_formats::{PublicKey, SigningKey};
+use fetchhost_policy::printable;
 
 use crate::error::{Flaw, MemoError};
 use crate::id::MemoId;
@@ -31,6 +32,8 @@ use crate::time::Time;
 
 /// How often an entry that others change meanwhile is tried again.
 const ATTEMPTS: usize = 50;
+/// And after which pause, where it is shared.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes warnings: one line each.
 pub type Warn = dyn Fn(&str) + Send + Sync;
@@ -171,26 +174,27 @@ impl Memo {
             }
             Ok(held) => held,
         };
+        if here.is_written_as(bytes_of(&held)) {
+            // What was judged here need not be judged there: a content may be large.
+            return Ok(here.found());
+        }
         match judge(bytes_of(&held), id, Side::Together, accept)? {
+            Judged::Entry(_, record) if record.supersedes() < here.floor() => {
+                self.refused(&quoted(&shared.place(id)), &Flaw::Forgotten);
+            }
             Judged::Entry(entry, record) => {
-                if let Judged::Forgotten(at) = here
-                    && record.supersedes() < Some(at)
-                {
-                    return Ok(here.found());
-                }
-                if !matches!(&here, Judged::Entry(_, own) if *own == record) {
-                    self.copy(&record);
-                }
+                self.copy(&record);
                 return Ok(Found::Remembered(entry));
             }
-            Judged::Forgotten(forgotten) => {
+            Judged::Forgotten(at) => {
+                let forgotten = here.floor().map_or(at, |floor| floor.max(at));
                 self.copy(&Record::Forgotten(Tombstone { id, forgotten }));
                 return Ok(Judged::<T>::Forgotten(forgotten).found());
             }
             Judged::Refused(flaw, _) if must_agree && is_in_the_way(&flaw) => {
                 return Err(poisoned(shared, id, flaw));
             }
-            Judged::Refused(flaw, _) => self.refused(&shared.place(id), &flaw),
+            Judged::Refused(flaw, _) => self.refused(&quoted(&shared.place(id)), &flaw),
             Judged::Nothing => {}
         }
         if must_agree {
@@ -226,7 +230,7 @@ impl Memo {
                 Judged::Nothing => None,
                 Judged::Forgotten(at) => Some(at),
                 Judged::Refused(flaw, supersedes) => {
-                    self.refused(&format!("the entry `{id}` here"), &flaw);
+                    self.refused(&named_here(id), &flaw);
                     supersedes
                 }
             };
@@ -249,30 +253,29 @@ impl Memo {
         written(&offered.record(None))?;
         shared.make_ready()?;
         let here = self.here(id, accept)?;
-        let (first_here, forgotten_here) = match here {
-            Judged::Entry(first, _) => (Some(first), None),
-            Judged::Forgotten(at) => (None, Some(at)),
-            Judged::Refused(_, supersedes) => (None, supersedes),
-            Judged::Nothing => (None, None),
+        let floor = here.floor();
+        let first_here = match here {
+            Judged::Entry(first, _) => Some(first),
+            _ => None,
         };
         for _ in 0..ATTEMPTS {
             let held = shared.get(id)?;
             let (offered, after) = match judge(bytes_of(&held), id, Side::Together, accept)? {
-                Judged::Entry(first, record) if record.supersedes() >= forgotten_here => {
+                Judged::Entry(first, record) if record.supersedes() >= floor => {
                     self.overwrite(&record)?;
                     return Ok(first);
                 }
-                Judged::Entry(..) => (&offered, forgotten_here),
-                Judged::Nothing => (first_here.as_ref().unwrap_or(&offered), forgotten_here),
-                Judged::Forgotten(at) => (&offered, Some(at).max(forgotten_here)),
+                // What was forgotten is there again, or still.
+                Judged::Nothing | Judged::Entry(..) => {
+                    (first_here.as_ref().unwrap_or(&offered), floor)
+                }
+                Judged::Forgotten(at) => (&offered, floor.max(Some(at))),
                 Judged::Refused(flaw, _) if is_in_the_way(&flaw) => {
                     return Err(poisoned(shared, id, flaw));
                 }
-                Judged::Refused(Flaw::Expired, supersedes) => {
-                    (&offered, supersedes.max(forgotten_here))
-                }
+                Judged::Refused(Flaw::Expired, supersedes) => (&offered, floor.max(supersedes)),
                 Judged::Refused(flaw, _) => {
-                    self.refused(&shared.place(id), &flaw);
+                    self.refused(&quoted(&shared.place(id)), &flaw);
                     return self.remember_here(id, offered, accept);
                 }
             };
@@ -283,6 +286,7 @@ impl Memo {
                 self.overwrite(&record)?;
                 return Ok(offered.clone());
             }
+            std::thread::sleep(PAUSE);
         }
         Err(MemoError::Contended { id })
     }
@@ -330,9 +334,13 @@ impl Memo {
                 Some(Err(_)) => {}
             }
             shared.make_ready()?;
-            if shared.bury(held.as_ref(), Tombstone { id, forgotten })? {
+            let tombstone = Tombstone { id, forgotten };
+            if shared.bury(held.as_ref(), tombstone)? {
+                // So that it does not come back from there.
+                self.overwrite(&Record::Forgotten(tombstone))?;
                 return Ok([here, held.is_some()]);
             }
+            std::thread::sleep(PAUSE);
         }
         Err(MemoError::Contended { id })
     }
@@ -341,7 +349,7 @@ impl Memo {
     fn here<T>(&self, id: MemoId, accept: &Accept<'_, T>) -> Result<Judged<T>, MemoError> {
         let here = judge(self.local.get(id)?.as_deref(), id, Side::Here, accept)?;
         if let Judged::Refused(flaw, _) = &here {
-            self.refused(&format!("the entry `{id}` here"), flaw);
+            self.refused(&named_here(id), flaw);
         }
         Ok(here)
     }
@@ -349,7 +357,7 @@ impl Memo {
     fn refused(&self, place: &str, flaw: &Flaw) {
         // That is no fault of anybody's.
         if !matches!(flaw, Flaw::Expired) {
-            self.warn(&format!("`{place}` is not used: {flaw}").replace("``", "`"));
+            self.warn(&format!("{place} is not used: {flaw}"));
         }
     }
 
@@ -364,6 +372,14 @@ impl Memo {
         let (id, text) = (record.id(), written(record)?);
         for _ in 0..ATTEMPTS {
             let before = self.local.get(id)?;
+            let there = before.as_deref().map(|text| Record::parse_as(text, id));
+            if let Some(Ok(Record::Forgotten(tombstone))) = there
+                && !matches!(record, Record::Forgotten(_))
+                && record.supersedes() < Some(tombstone.forgotten)
+            {
+                // Somebody has forgotten it meanwhile.
+                return Ok(());
+            }
             if before.as_deref() == Some(text.as_bytes())
                 || self.local.swap(id, before.as_deref(), &text)?
             {
@@ -385,6 +401,24 @@ impl fmt::Debug for Memo {
 }
 
 impl<T> Judged<T> {
+    /// The last tombstone that is known here: what does not come after it does not come back.
+    fn floor(&self) -> Option<Time> {
+        match self {
+            Self::Nothing => None,
+            Self::Entry(_, record) => record.supersedes(),
+            Self::Forgotten(at) => Some(*at),
+            Self::Refused(_, supersedes) => *supersedes,
+        }
+    }
+
+    /// Whether these bytes are the same entry.
+    fn is_written_as(&self, bytes: Option<&[u8]>) -> bool {
+        match (self, bytes) {
+            (Self::Entry(_, record), Some(bytes)) => record.to_json().as_bytes() == bytes,
+            _ => false,
+        }
+    }
+
     fn found(self) -> Found<T> {
         match self {
             Self::Entry(entry, _) => Found::Remembered(entry),
@@ -413,6 +447,15 @@ fn judge<T>(
         Ok(entry) => Judged::Entry(entry, Box::new(record)),
         Err(flaw) => Judged::Refused(flaw, supersedes),
     })
+}
+
+/// An entry of the local file in a message.
+fn named_here(id: MemoId) -> String {
+    format!("the entry `{id}` of this user")
+}
+
+fn quoted(place: &str) -> String {
+    format!("`{}`", printable(place))
 }
 
 fn bytes_of(held: &Option<Held>) -> Option<&[u8]> {

@@ -21,6 +21,9 @@ use crate::record::Record;
 const HEADER: &str = "nix-fetchhost-memo";
 const VERSION: u64 = 1;
 
+/// How many entries are written at once.
+const AT_ONCE: usize = 256;
+
 /// How many refused lines are told one by one.
 const TOLD: usize = 100;
 
@@ -94,59 +97,77 @@ impl Memo {
         check_header(line(input)?)?;
         let mut imported = Imported::default();
         let mut number = 1;
+        let mut waiting = Vec::new();
         while let Some(text) = line(input)? {
             number += 1;
             if text.is_empty() {
                 continue;
             }
-            match self.import_one(&text, unsigned)? {
-                Ok(true) => imported.taken += 1,
-                Ok(false) => imported.present += 1,
-                Err(flaw) => {
-                    imported.refused += 1;
-                    if imported.examples.len() < TOLD {
-                        let line = number;
-                        imported.examples.push(Refused { line, flaw });
-                    }
-                }
+            match self.admit(&text, unsigned) {
+                Ok(record) => waiting.push((number, record)),
+                Err(flaw) => imported.refuse(number, flaw),
+            }
+            if waiting.len() == AT_ONCE {
+                self.take(&mut waiting, &mut imported)?;
             }
         }
+        self.take(&mut waiting, &mut imported)?;
         Ok(imported)
     }
 
-    /// Whether an entry was taken, or was here.
-    fn import_one(
-        &self,
-        text: &[u8],
-        unsigned: UnsignedResults,
-    ) -> Result<Result<bool, Flaw>, MemoError> {
-        let record = match Record::parse(text) {
-            Ok(Record::Result(mut record)) => {
-                if record.result.expires <= SystemTime::now() {
-                    return Ok(Err(Flaw::Expired));
-                }
-                if !record.is_signed_by(&self.trusted) {
-                    if unsigned == UnsignedResults::Refuse {
-                        return Ok(Err(Flaw::Untrusted));
-                    }
-                    record.signatures.clear();
-                }
-                Record::Result(record)
+    /// Reads a line of an import.
+    fn admit(&self, text: &[u8], unsigned: UnsignedResults) -> Result<Record, Flaw> {
+        let mut record = Record::parse(text)?;
+        if let Record::Result(result) = &mut record {
+            if result.result.expires <= SystemTime::now() {
+                return Err(Flaw::Expired);
             }
-            Ok(record) => record,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        let id = record.id();
-        if self.local.swap(id, None, &record.to_json())? {
-            return Ok(Ok(true));
+            if !result.is_signed_by(&self.trusted) {
+                if unsigned == UnsignedResults::Refuse {
+                    return Err(Flaw::Untrusted);
+                }
+                result.signatures.clear();
+            }
         }
-        let there = self.local.get(id)?;
-        let there = there.and_then(|text| Record::parse_as(&text, id).ok());
-        let is_forgotten = matches!(there, Some(Record::Forgotten(_)));
-        if is_forgotten && !matches!(record, Record::Forgotten(_)) {
-            return Ok(Err(Flaw::Forgotten));
+        Ok(record)
+    }
+
+    /// Writes what is not here.
+    fn take(
+        &self,
+        waiting: &mut Vec<(u64, Record)>,
+        imported: &mut Imported,
+    ) -> Result<(), MemoError> {
+        let texts = waiting
+            .iter()
+            .map(|(_, record)| (record.id(), record.to_json()));
+        let texts: Vec<_> = texts.collect();
+        let written = self.local.insert(&texts)?;
+        for ((number, record), is_written) in waiting.drain(..).zip(written) {
+            if is_written {
+                imported.taken += 1;
+                continue;
+            }
+            let id = record.id();
+            let there = self.local.get(id)?;
+            let there = there.and_then(|text| Record::parse_as(&text, id).ok());
+            let is_tombstone = |record: &Record| matches!(record, Record::Forgotten(_));
+            if there.as_ref().is_some_and(is_tombstone) && !is_tombstone(&record) {
+                imported.refuse(number, Flaw::Forgotten);
+            } else {
+                imported.present += 1;
+            }
         }
-        Ok(Ok(false))
+        Ok(())
+    }
+}
+
+impl Imported {
+    fn refuse(&mut self, line: u64, flaw: Flaw) {
+        self.refused += 1;
+        if self.examples.len() < TOLD {
+            self.examples.push(Refused { line, flaw });
+        }
     }
 }
 

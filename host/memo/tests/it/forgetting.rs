@@ -134,3 +134,51 @@ fn tombstones_are_exported_and_bury_nothing_when_they_are_imported() {
     assert!(is_forgotten(&new, &key(1)));
     assert_eq!(import(&new).present, 1);
 }
+
+/// A machine that has what was made after a tombstone is not given what was before it.
+#[test]
+fn what_was_forgotten_does_not_replace_what_came_after() {
+    let scene = Scene::new();
+    let memo = scene.together("a");
+    remember(&memo, &key(1), "valid 1");
+    let old = fs::read(scene.shared(&key(1))).unwrap();
+    memo.forget(key(1).id()).unwrap();
+    remember(&memo, &key(1), "valid 2");
+    fs::write(scene.shared(&key(1)), &old).unwrap();
+    assert_eq!(look_up(&memo, &key(1)), remembered("valid 2"));
+    assert!(scene.warned()[0].contains("forgotten"));
+    // Who remembers it puts it right.
+    assert_eq!(remember(&memo, &key(1), "valid 3"), "valid 2");
+    assert_eq!(
+        look_up(&scene.together("b"), &key(1)),
+        remembered("valid 2")
+    );
+}
+
+/// Who forgets what only the others have is not given it again.
+#[test]
+fn what_was_forgotten_there_alone_does_not_come_back_here() {
+    let scene = Scene::new();
+    remember(&scene.together("a"), &key(1), "valid 1");
+    let old = fs::read(scene.shared(&key(1))).unwrap();
+    let memo = scene.together("b");
+    assert_eq!(memo.forget(key(1).id()).unwrap(), [false, true]);
+    fs::write(scene.shared(&key(1)), &old).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+    // And an older tombstone takes nothing from a newer one.
+    remember(&scene.together("b"), &key(1), "valid 2");
+    let anew = fs::read(scene.shared(&key(1))).unwrap();
+    let older = fs::read(scene.shared(&key(1))).unwrap();
+    let older: serde_json::Value = serde_json::from_slice(&older).unwrap();
+    let stone = serde_json::json!({
+        "version": 1,
+        "kind": "forgotten",
+        "id": key(1).id().to_string(),
+        "forgotten": older["supersedes"],
+    });
+    memo.forget(key(1).id()).unwrap();
+    fs::write(scene.shared(&key(1)), stone.to_string()).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+    fs::write(scene.shared(&key(1)), anew).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+}
