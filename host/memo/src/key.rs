@@ -118,6 +118,21 @@ mod tests {
 
     use super::*;
 
+    /// Made by `openssl genrsa 3072`, whose secret half nobody has.
+    const RSA: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIBojANBgkqhkiG9w0BAQEFAAOCAY8AMIIBigKCAYEAxKKCnXCahE7lJG8Zh0Lf\n\
+TlSEveOqLheO1uiqAlRT6i2JyfOIX2ACs08r1T42PiA7r+ZMYQJk4Xe9yjNoYvMu\n\
+70lZW0xF6+Exp76Z8peqOlEhzSORtVwK2Vvuj/PaFthtODh5y7kL4yuyNAA3aacw\n\
+k1DcnWLgGaVKfR9E4NvJ6PoJqsVgoY5DODPeGJIjCGZss4luRzWCUdAWd1nbZBYE\n\
+cTKoWkENJQwwga5D+ZYQ5juIygkw6YM+oNj1MNw8JpCpV2HPXCl0NMD/uyyBnBNz\n\
+IWdKDpEM+b8okK6EyHPE9vfHfKk0tzTcSpI8gU1LsjIhH8YbBHyhDfYQsyhORdvU\n\
+Av57rOkOeu9tzB6q/PelcSgEuTRwF9RvhFED+EwqnMYxxtfut8fl2RjWQkmBy5//\n\
+e9WvVngpKikH9XDE/jj/B1Wmzsz5Ml/wLPeAG5Z/RuE598CCYPNHRqYGoK9rlv4t\n\
+VSesp0U8JUFk+aplpuCs8RGM4vxu+6gQuPv36GqFHJJDAgMBAAE=\n\
+-----END PUBLIC KEY-----\n\
+";
+
     fn signature_key() -> SignatureKey {
         SignatureKey {
             domain: "acme".parse().unwrap(),
@@ -190,6 +205,15 @@ mod tests {
         let raw = |padding| of(&Envelope::Raw { padding });
         assert!(raw(Padding::Pss).parameters.is_empty());
         assert_eq!(raw(Padding::Pss).id(), raw(Padding::Pkcs1).id());
+        // RSA pads in two ways.
+        let rsa: PublicKey = RSA.parse().unwrap();
+        let [pss, pkcs1] = [Padding::Pss, Padding::Pkcs1].map(|padding| {
+            let domain = "acme".parse().unwrap();
+            SignatureKey::new(domain, &content, &rsa, &Envelope::Raw { padding })
+        });
+        assert_eq!(pss.parameters["padding"], "pss");
+        assert_eq!(pkcs1.parameters["padding"], "pkcs1");
+        assert_ne!(pss.id(), pkcs1.id());
     }
 
     proptest! {

@@ -460,3 +460,6 @@ fn shown(value: &Value) -> String {
     let text: String = text.chars().take(40).collect();
     format!("`{}`", printable(&text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, SystemTime};
 
+use fetchhost_cache::{HashPart, Keep, Work, collect, plan};
 use fetchhost_formats::StorePath;
 use fetchhost_keys::VerifyError;
 use fetchhost_memo::{Found, MemoError, Record};
@@ -156,7 +158,7 @@ fn each_signature_is_verified_whenever_it_is_used() {
 /// A user who may read the place and not write to it uses what is there.
 #[test]
 fn a_place_that_cannot_be_written_to_is_read() {
-    if rustix_is_root() {
+    if is_root() {
         // Root writes everywhere.
         return;
     }
@@ -170,7 +172,7 @@ fn a_place_that_cannot_be_written_to_is_read() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
-fn rustix_is_root() -> bool {
+fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
@@ -193,4 +195,49 @@ fn what_is_remembered_is_listed_and_shown() {
     assert!(matches!(shown.together, Some(Ok(Record::Signature(_)))));
     let nothing = memo.show(key(9).id()).unwrap();
     assert!(nothing.here.is_none() && nothing.together.is_none());
+}
+
+/// What collects the cache keeps the path of a signature until it is forgotten.
+#[test]
+fn a_collected_cache_keeps_what_is_remembered() {
+    let scene = Scene::new();
+    let memo = scene.together("a");
+    remember(&memo, &key(1), "valid 1");
+    let cache = scene.cache();
+    let root = cache
+        .publish_file(&"root".parse().unwrap(), b"root")
+        .unwrap();
+    let work = Work {
+        jobs: 2,
+        stop: &|| false,
+        progress: &|_, _| {},
+    };
+    let keep = Keep {
+        roots: Some([HashPart::of(&root)].into()),
+        since: None,
+        young: SystemTime::now() - Duration::from_secs(3600),
+        ignore_damaged: false,
+    };
+    // So that nothing is too young, everything is made old.
+    let age = || {
+        let then = SystemTime::now() - Duration::from_secs(86_400);
+        cache
+            .objects()
+            .list(&mut |listed| {
+                let path = scene.dir.path().join("cache").join(listed.name);
+                let file = fs::File::options().append(true).open(path).unwrap();
+                file.set_modified(then).unwrap();
+                Ok(())
+            })
+            .unwrap();
+    };
+    let collect = || {
+        age();
+        let planned = plan(&cache, &keep, &work).unwrap().unwrap();
+        collect(&cache, planned, &keep, &work).unwrap().records
+    };
+    assert_eq!(collect(), 0);
+    memo.forget(key(1).id()).unwrap();
+    assert_eq!(collect(), 1);
+    assert!(matches!(look_up(&memo, &key(1)), Found::Forgotten { .. }));
 }

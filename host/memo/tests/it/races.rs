@@ -20,6 +20,7 @@ const KEYS: u8 = 8;
 const FOLDER: &str = "MEMO_TEST_FOLDER";
 const NAME: &str = "MEMO_TEST_NAME";
 const SHARED: &str = "MEMO_TEST_SHARED";
+const KILLED: &str = "MEMO_TEST_KILLED";
 
 /// What one of them ends up with.
 fn race(memo: &Memo, name: &str) -> Vec<String> {
@@ -178,6 +179,52 @@ fn of_threads_that_share_a_bucket_one_wins() {
     server.make_bucket("team");
     let reached = Reached::new(&bucket_url(&server));
     threads(|name| scene.alone(name).with_shared(reached.cache.clone()));
+}
+
+/// Not a test by itself: what is killed below. It tells each entry once it is remembered.
+#[test]
+fn a_process_that_is_killed() {
+    let Some(folder) = env::var_os(KILLED).map(PathBuf::from) else {
+        return;
+    };
+    let memo = Memo::open(&folder.join("memo/memo.sqlite")).unwrap();
+    for content in 0..=u8::MAX {
+        remember(&memo, &key(content), &format!("valid {content}"));
+        fs::write(folder.join("told"), content.to_string()).unwrap();
+    }
+}
+
+/// Whoever is killed in the middle leaves a file that all others go on with, and in which nothing is missing that was
+/// remembered.
+#[test]
+fn a_process_that_is_killed_leaves_the_file_whole() {
+    for pause in [20, 60, 110] {
+        let scene = Scene::new();
+        let folder = scene.dir.path();
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "races::a_process_that_is_killed"])
+            .env(KILLED, folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        while !folder.join("told").exists() {
+            assert!(begin.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let told = fs::read_to_string(folder.join("told")).unwrap();
+        let memo = scene.alone("memo");
+        // What was being told when it died may be empty.
+        for content in 0..=told.parse().unwrap_or(0) {
+            let text = format!("valid {content}");
+            assert_eq!(look_up(&memo, &key(content)), remembered(&text));
+        }
+        assert_eq!(remember(&memo, &key(255), "valid 255"), "valid 255");
+        assert!(memo.list().unwrap().iter().all(|one| one.record.is_ok()));
+    }
 }
 
 /// Forgetting and signing at once ends in one state, the same for all.
