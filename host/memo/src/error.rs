@@ -123,9 +123,9 @@ pub enum MemoError {
     /// The content cannot be read to verify a signature of it.
     #[error("the content cannot be read: {0}")]
     Content(io::Error),
-    /// An entry would be too long.
-    #[error("this cannot be remembered: the entry would have more than {MAX_MEMO} bytes")]
-    TooLong,
+    /// An entry would not be read back.
+    #[error("this is not remembered, for as an entry {0}")]
+    Unwritable(Flaw),
     /// A file is no export.
     #[error("this is no export of remembered entries: {0}")]
     NoExport(String),
@@ -168,7 +168,7 @@ impl MemoError {
                 "somebody who may write there put it there, and the others see it too: find out who; then `memo forget {id}`, and sign anew"
             )),
             Self::Contended { .. } => Some("try again when they are done".to_owned()),
-            Self::NotValid(_) | Self::Content(_) | Self::TooLong => None,
+            Self::NotValid(_) | Self::Content(_) | Self::Unwritable(_) => None,
             Self::NoExport(_) => Some("give a file that `memo export` wrote".to_owned()),
             Self::Transfer(_) => None,
         }

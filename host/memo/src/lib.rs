@@ -44,7 +44,7 @@ pub use id::{MemoId, MemoIdError};
 pub use key::{ResultKey, SignatureKey};
 pub use listing::{Listed, Shown};
 pub use local::Approved;
-pub use memo::{Found, Memo, Warn};
+pub use memo::{Buried, Found, Memo, Warn};
 pub use record::{Record, RememberedResult, ResultRecord, SignatureRecord, Tombstone};
 pub use signatures::Verify;
 pub use transfer::{Imported, Refused, UnsignedResults};

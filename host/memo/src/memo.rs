@@ -73,6 +73,15 @@ impl<T> Found<T> {
     }
 }
 
+/// Where something was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buried {
+    /// There was something in the local file.
+    pub here: bool,
+    /// There was something in the shared place.
+    pub together: bool,
+}
+
 /// What is to become of a result of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -291,12 +300,12 @@ impl Memo {
         Err(MemoError::Contended { id })
     }
 
-    /// Writes a tombstone over an entry, here and where it is shared. Whether there was one, here and there.
+    /// Writes a tombstone over an entry, here and where it is shared. Also over what is none, by its name.
     ///
     /// # Errors
     /// When it cannot be written. Where that is so for the shared place, it is forgotten here nevertheless, and does
     /// not come back from there.
-    pub fn forget(&self, id: MemoId) -> Result<[bool; 2], MemoError> {
+    pub fn forget(&self, id: MemoId) -> Result<Buried, MemoError> {
         let mut here = false;
         let mut forgotten = Time::now();
         for attempt in 0.. {
@@ -321,7 +330,8 @@ impl Memo {
             }
         }
         let Some(shared) = &self.shared else {
-            return Ok([here, false]);
+            let together = false;
+            return Ok(Buried { here, together });
         };
         for _ in 0..ATTEMPTS {
             let held = shared.get(id)?;
@@ -329,7 +339,10 @@ impl Memo {
             match before {
                 // It may still be here and there on other machines.
                 None if here => {}
-                None | Some(Ok(Record::Forgotten(_))) => return Ok([here, false]),
+                None | Some(Ok(Record::Forgotten(_))) => {
+                    let together = false;
+                    return Ok(Buried { here, together });
+                }
                 Some(Ok(record)) => forgotten = later(forgotten, &record),
                 Some(Err(_)) => {}
             }
@@ -338,7 +351,8 @@ impl Memo {
             if shared.bury(held.as_ref(), tombstone)? {
                 // So that it does not come back from there.
                 self.overwrite(&Record::Forgotten(tombstone))?;
-                return Ok([here, held.is_some()]);
+                let together = held.is_some();
+                return Ok(Buried { here, together });
             }
             std::thread::sleep(PAUSE);
         }
@@ -486,8 +500,8 @@ fn later(now: Time, record: &Record) -> Time {
 /// The text of an entry, if it can be read back.
 fn written(record: &Record) -> Result<String, MemoError> {
     let text = record.to_json();
-    if text.len() as u64 > fetchhost_cache::MAX_MEMO {
-        return Err(MemoError::TooLong);
+    match Record::parse(text.as_bytes()) {
+        Ok(_) => Ok(text),
+        Err(flaw) => Err(MemoError::Unwritable(flaw)),
     }
-    Ok(text)
 }

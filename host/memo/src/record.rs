@@ -46,6 +46,9 @@ const VERSION: u64 = 1;
 /// How the text begins that trusted keys sign. The fingerprint of a store path begins with `1;/nix/store/`.
 const SIGNED_PREFIX: &str = "nix-fetchhost-memo-result-1\n";
 
+/// How many characters of somebody else's words are told.
+const MAX_WORDS: usize = 200;
+
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -280,7 +283,7 @@ impl Record {
         if text.len() as u64 > MAX_MEMO {
             return Err(Flaw::TooLarge);
         }
-        let malformed = |error: serde_json::Error| Flaw::Malformed(error.to_string());
+        let malformed = |error: serde_json::Error| foreign(&error.to_string());
         let mut members: Map<String, Value> = serde_json::from_slice(text).map_err(malformed)?;
         match members.remove("version") {
             Some(version) if version == VERSION => {}
@@ -451,7 +454,13 @@ fn check_path(said: &str, own: &StorePath) -> Result<(), Flaw> {
 }
 
 fn wrong<E: std::fmt::Display>(member: &'static str) -> impl Fn(E) -> Flaw {
-    move |error| Flaw::Malformed(format!("`{member}`: {error}"))
+    move |error| foreign(&format!("`{member}`: {error}"))
+}
+
+/// What is wrong, in words that may be those of whoever wrote the entry.
+fn foreign(text: &str) -> Flaw {
+    let text: String = text.chars().take(MAX_WORDS).collect();
+    Flaw::Malformed(printable(&text).into_owned())
 }
 
 /// A value of somebody else's in few characters.

@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime};
 use fetchhost_cache::{HashPart, Keep, Work, collect, plan};
 use fetchhost_formats::StorePath;
 use fetchhost_keys::VerifyError;
-use fetchhost_memo::{Found, MemoError, Record};
+use fetchhost_memo::{Flaw, Found, MemoError, Record};
 
-use crate::common::{Scene, key, look_up, remember, remembered, verify};
+use fetchhost_policy::Use;
+
+use crate::common::{Scene, forget, key, look_up, remember, remembered, verify};
 
 #[test]
 fn the_first_one_wins_here() {
@@ -123,8 +125,15 @@ fn what_is_not_valid_is_not_remembered() {
     assert_eq!(look_up(&memo, &key(1)), Found::Nothing);
     let long = [b"valid".to_vec(), vec![b' '; 70_000]].concat();
     let error = memo.remember_signature(&key(1), &long, &verify);
-    assert!(matches!(error, Err(MemoError::TooLong)));
+    assert!(matches!(error, Err(MemoError::Unwritable(Flaw::TooLarge))));
     assert!(!scene.shared(&key(1)).exists());
+    // Signatures of store paths are another matter.
+    let mut narinfo = key(1);
+    narinfo.format = Use::Narinfo;
+    for memo in [memo, scene.alone("b")] {
+        let error = memo.remember_signature(&narinfo, b"valid", &verify);
+        assert!(matches!(error, Err(MemoError::Unwritable(_))));
+    }
 }
 
 /// A content that cannot be read is no fault of the entry's, which stays.
@@ -237,7 +246,7 @@ fn a_collected_cache_keeps_what_is_remembered() {
         collect(&cache, planned, &keep, &work).unwrap().records
     };
     assert_eq!(collect(), 0);
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     assert_eq!(collect(), 1);
     assert!(matches!(look_up(&memo, &key(1)), Found::Forgotten { .. }));
 }

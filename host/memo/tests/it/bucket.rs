@@ -10,7 +10,7 @@ use fetchhost_policy::{Broker, Config};
 use fetchhost_transport::{Client, Settings};
 use tokio::runtime::Runtime;
 
-use crate::common::{Scene, is_forgotten, key, look_up, remember, remembered, verify};
+use crate::common::{Scene, forget, is_forgotten, key, look_up, remember, remembered, verify};
 
 /// A cache, and what sends its requests.
 pub(crate) struct Reached {
@@ -75,7 +75,7 @@ fn all_have_the_same_in_a_bucket_and_forget_it_together() {
         let path = fetchhost_cache::memo_path(&entry).unwrap();
         let found = reached.cache.record(&path).unwrap().unwrap();
         assert!(reached.cache.has_nar(&found.record).unwrap());
-        assert_eq!(one.forget(key(1).id()).unwrap(), [true, true]);
+        assert_eq!(forget(&one, &key(1)), [true, true]);
         assert!(is_forgotten(&other, &key(1)));
         assert_eq!(remember(&other, &key(1), "valid 3"), "valid 3");
         assert_eq!(look_up(&one, &key(1)), remembered("valid 3"));
@@ -108,7 +108,7 @@ fn a_server_without_conditions_is_refused_unless_one_writes_alone() {
         let memo = scene.alone("a").with_shared(reached.cache.clone());
         assert_eq!(remember(&memo, &key(1), "valid 1"), "valid 1");
         assert_eq!(remember(&memo, &key(1), "valid 2"), "valid 1");
-        assert_eq!(memo.forget(key(1).id()).unwrap(), [true, true]);
+        assert_eq!(forget(&memo, &key(1)), [true, true]);
         assert_eq!(remember(&memo, &key(1), "valid 3"), "valid 3");
     }
 }
@@ -141,7 +141,7 @@ fn a_poisoned_or_huge_object_in_a_bucket_is_refused_by_its_url() {
         );
         let error = memo.remember_signature(&key(number), b"valid", &verify);
         assert!(matches!(error, Err(MemoError::Poisoned { .. })));
-        assert_eq!(memo.forget(key(number).id()).unwrap(), [false, true]);
+        assert_eq!(forget(&memo, &key(number)), [false, true]);
         assert!(is_forgotten(&memo, &key(number)));
         assert_eq!(remember(&memo, &key(number), "valid 1"), "valid 1");
     }

@@ -91,3 +91,9 @@ pub(crate) fn remembered(text: &str) -> Found {
 pub(crate) fn is_forgotten(memo: &Memo, key: &SignatureKey) -> bool {
     matches!(look_up(memo, key), Found::Forgotten { .. })
 }
+
+/// Whether there was something here, and together.
+pub(crate) fn forget(memo: &Memo, key: &SignatureKey) -> [bool; 2] {
+    let buried = memo.forget(key.id()).unwrap();
+    [buried.here, buried.together]
+}

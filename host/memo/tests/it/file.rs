@@ -9,7 +9,7 @@ use fetchhost_memo::{Memo, MemoError};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use crate::common::{Scene, key, look_up, remember, remembered};
+use crate::common::{Scene, forget, key, look_up, remember, remembered};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o777
@@ -193,7 +193,7 @@ fn damaged_rows_are_not_used() {
     assert_eq!(memo.export(&mut out).unwrap(), 1);
     // They are written over by what is remembered anew, and can be forgotten.
     assert_eq!(remember(&memo, &key(2), "valid 2"), "valid 2");
-    assert_eq!(memo.forget(key(3).id()).unwrap(), [true, false]);
+    assert_eq!(forget(&memo, &key(3)), [true, false]);
 }
 
 proptest! {

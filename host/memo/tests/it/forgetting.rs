@@ -4,7 +4,7 @@ use std::fs;
 
 use fetchhost_memo::{Found, Memo, Record, UnsignedResults};
 
-use crate::common::{Scene, is_forgotten, key, look_up, remember, remembered};
+use crate::common::{Scene, forget, is_forgotten, key, look_up, remember, remembered};
 
 fn exported(memo: &Memo) -> Vec<u8> {
     let mut out = Vec::new();
@@ -18,15 +18,15 @@ fn what_is_forgotten_is_gone_until_it_is_made_anew() {
     let memo = scene.alone("a");
     remember(&memo, &key(1), "valid 1");
     let old = exported(&memo);
-    assert_eq!(memo.forget(key(1).id()).unwrap(), [true, false]);
+    assert_eq!(forget(&memo, &key(1)), [true, false]);
     assert!(is_forgotten(&memo, &key(1)));
     assert!(matches!(
         memo.show(key(1).id()).unwrap().here,
         Some(Ok(Record::Forgotten(_)))
     ));
     // Twice is once, and what never was leaves nothing.
-    assert_eq!(memo.forget(key(1).id()).unwrap(), [false, false]);
-    assert_eq!(memo.forget(key(2).id()).unwrap(), [false, false]);
+    assert_eq!(forget(&memo, &key(1)), [false, false]);
+    assert_eq!(forget(&memo, &key(2)), [false, false]);
     assert_eq!(look_up(&memo, &key(2)), Found::Nothing);
     // An import does not bring it back.
     let imported = memo
@@ -38,7 +38,7 @@ fn what_is_forgotten_is_gone_until_it_is_made_anew() {
     assert_eq!(remember(&memo, &key(1), "valid 2"), "valid 2");
     assert_eq!(look_up(&memo, &key(1)), remembered("valid 2"));
     // And it can be forgotten again, at once.
-    assert_eq!(memo.forget(key(1).id()).unwrap(), [true, false]);
+    assert_eq!(forget(&memo, &key(1)), [true, false]);
     assert!(is_forgotten(&memo, &key(1)));
 }
 
@@ -48,7 +48,7 @@ fn what_is_forgotten_together_is_forgotten_by_all() {
     let (one, other) = (scene.together("a"), scene.together("b"));
     remember(&one, &key(1), "valid 1");
     assert_eq!(look_up(&other, &key(1)), remembered("valid 1"));
-    assert_eq!(one.forget(key(1).id()).unwrap(), [true, true]);
+    assert_eq!(forget(&one, &key(1)), [true, true]);
     assert!(is_forgotten(&other, &key(1)));
     // Here as well by then.
     assert!(is_forgotten(&scene.alone("b"), &key(1)));
@@ -57,7 +57,7 @@ fn what_is_forgotten_together_is_forgotten_by_all() {
     assert_eq!(look_up(&scene.alone("a"), &key(1)), remembered("valid 2"));
     // Many times in the same moment.
     for turn in 3..8 {
-        one.forget(key(1).id()).unwrap();
+        forget(&one, &key(1));
         assert!(is_forgotten(&other, &key(1)));
         let text = format!("valid {turn}");
         assert_eq!(remember(&other, &key(1), &text), text);
@@ -73,7 +73,7 @@ fn what_is_not_there_yet_gets_a_tombstone_too() {
     for name in ["a", "b"] {
         remember(&scene.alone(name), &key(1), "valid 1");
     }
-    let forgotten = scene.together("a").forget(key(1).id()).unwrap();
+    let forgotten = forget(&scene.together("a"), &key(1));
     assert_eq!(forgotten, [true, false]);
     assert!(is_forgotten(&scene.together("b"), &key(1)));
 }
@@ -84,11 +84,11 @@ fn the_shared_place_does_not_bring_back_what_was_forgotten_here() {
     let memo = scene.together("a");
     remember(&memo, &key(1), "valid 1");
     // The place cannot be reached meanwhile.
-    scene.alone("a").forget(key(1).id()).unwrap();
+    forget(&scene.alone("a"), &key(1));
     assert!(is_forgotten(&memo, &key(1)));
     // Somebody puts the old one back over the tombstone.
     let old = fs::read(scene.shared(&key(1))).unwrap();
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     fs::write(scene.shared(&key(1)), &old).unwrap();
     assert!(is_forgotten(&memo, &key(1)));
     // Signed anew here, it is what all have.
@@ -105,10 +105,10 @@ fn a_machine_whose_tombstone_is_newer_keeps_it() {
     let scene = Scene::new();
     let memo = scene.together("a");
     remember(&memo, &key(1), "valid 1");
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     remember(&memo, &key(1), "valid 2");
     let anew = fs::read(scene.shared(&key(1))).unwrap();
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     // What came after the first tombstone does not come after the second.
     fs::write(scene.shared(&key(1)), anew).unwrap();
     assert!(is_forgotten(&memo, &key(1)));
@@ -119,7 +119,7 @@ fn tombstones_are_exported_and_bury_nothing_when_they_are_imported() {
     let scene = Scene::new();
     let memo = scene.alone("a");
     remember(&memo, &key(1), "valid 1");
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     let tombstones = exported(&memo);
     let other = scene.alone("b");
     remember(&other, &key(1), "valid 9");
@@ -142,7 +142,7 @@ fn what_was_forgotten_does_not_replace_what_came_after() {
     let memo = scene.together("a");
     remember(&memo, &key(1), "valid 1");
     let old = fs::read(scene.shared(&key(1))).unwrap();
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     remember(&memo, &key(1), "valid 2");
     fs::write(scene.shared(&key(1)), &old).unwrap();
     assert_eq!(look_up(&memo, &key(1)), remembered("valid 2"));
@@ -162,7 +162,7 @@ fn what_was_forgotten_there_alone_does_not_come_back_here() {
     remember(&scene.together("a"), &key(1), "valid 1");
     let old = fs::read(scene.shared(&key(1))).unwrap();
     let memo = scene.together("b");
-    assert_eq!(memo.forget(key(1).id()).unwrap(), [false, true]);
+    assert_eq!(forget(&memo, &key(1)), [false, true]);
     fs::write(scene.shared(&key(1)), &old).unwrap();
     assert!(is_forgotten(&memo, &key(1)));
     // And an older tombstone takes nothing from a newer one.
@@ -176,7 +176,7 @@ fn what_was_forgotten_there_alone_does_not_come_back_here() {
         "id": key(1).id().to_string(),
         "forgotten": older["supersedes"],
     });
-    memo.forget(key(1).id()).unwrap();
+    forget(&memo, &key(1));
     fs::write(scene.shared(&key(1)), stone.to_string()).unwrap();
     assert!(is_forgotten(&memo, &key(1)));
     fs::write(scene.shared(&key(1)), anew).unwrap();

@@ -6,7 +6,7 @@ use fetchhost_memo::{Found, MemoError, SignatureKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::common::{Scene, is_forgotten, key, look_up, remember, remembered, verify};
+use crate::common::{Scene, forget, is_forgotten, key, look_up, remember, remembered, verify};
 
 /// The shared entry of `key(1)` after somebody changed it.
 fn changed(change: impl Fn(&mut Value)) -> (Scene, SignatureKey) {
@@ -43,7 +43,7 @@ fn assert_refused(scene: &Scene, key: &SignatureKey, what: &str) {
     assert_eq!(look_up(&writer, key), remembered("valid 1"), "{what}");
     scene.warned();
     // Forgetting it is the way out.
-    assert_eq!(reader.forget(key.id()).unwrap(), [false, true], "{what}");
+    assert_eq!(forget(&reader, key), [false, true], "{what}");
     assert!(is_forgotten(&reader, key), "{what}");
     assert_eq!(remember(&reader, key, "valid 3"), "valid 3", "{what}");
     assert_eq!(look_up(&writer, key), remembered("valid 3"), "{what}");
@@ -79,6 +79,7 @@ fn an_entry_whose_members_are_changed_is_refused() {
         ("made", json!("yesterday")),
         ("supersedes", json!("9999-99-99T00:00:00.000Z")),
         ("more", json!(1)),
+        ("\u{1b}[31mmore", json!(1)),
     ] {
         let (scene, key) = changed(|entry| entry[member] = value.clone());
         assert_refused(&scene, &key, &format!("{member} = {value}"));
@@ -131,7 +132,7 @@ fn an_entry_of_another_content_is_refused() {
     for content in [1, 2] {
         remember(&writer, &key(content), "valid 1");
     }
-    writer.forget(key(2).id()).unwrap();
+    forget(&writer, &key(2));
     fs::copy(scene.shared(&key(2)), scene.shared(&key(1))).unwrap();
     assert_refused(&scene, &key(1), "another's tombstone");
 }

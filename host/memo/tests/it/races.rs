@@ -12,7 +12,7 @@ use fetchhost_e2e::S3Server;
 use fetchhost_memo::Memo;
 
 use crate::bucket::{Reached, bucket_url};
-use crate::common::{Scene, key, look_up, remember, remembered};
+use crate::common::{Scene, forget, key, look_up, remember, remembered};
 
 /// How many keys each one goes through.
 const KEYS: u8 = 8;
@@ -237,7 +237,7 @@ fn forgetting_and_signing_at_once_leaves_all_with_the_same() {
             scope.spawn(move || {
                 for turn in 0..10 {
                     remember(&memo, &key(1), &format!("valid {name} {turn}"));
-                    memo.forget(key(1).id()).unwrap();
+                    forget(&memo, &key(1));
                 }
             });
         }
