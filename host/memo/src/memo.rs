@@ -11,7 +11,8 @@
 //! | any | cannot be reached | as without it, and a warning | an error |
 //!
 //! An entry comes after a tombstone when it says so (`supersedes`): it was made anew by somebody who saw that the one
-//! before was forgotten. So nobody who may write there brings back what was forgotten here. What a lookup finds here alone is not written together: whoever may write passes it to
+//! before was forgotten. So nobody who may write there brings back what was forgotten here; and where the user had it
+//! forgotten here, not even by saying so: the same signature is known by its digest. What a lookup finds here alone is not written together: whoever may write passes it to
 //! [`Memo::remember_signature`] once more, and gets what all agree about.
 
 use std::fmt;
@@ -103,7 +104,7 @@ enum Judged<T> {
     Nothing,
     /// What it is, and as it is written.
     Entry(T, Box<Record>),
-    Forgotten(Time),
+    Forgotten(Tombstone),
     /// Why, and the tombstone that it comes after.
     Refused(Flaw, Option<Time>),
 }
@@ -188,17 +189,17 @@ impl Memo {
             return Ok(here.found());
         }
         match judge(bytes_of(&held), id, Side::Together, accept)? {
-            Judged::Entry(_, record) if record.supersedes() < here.floor() => {
+            Judged::Entry(_, record) if here.forbids(&record) => {
                 self.refused(&quoted(&shared.place(id)), &Flaw::Forgotten);
             }
             Judged::Entry(entry, record) => {
                 self.copy(&record);
                 return Ok(Found::Remembered(entry));
             }
-            Judged::Forgotten(at) => {
-                let forgotten = here.floor().map_or(at, |floor| floor.max(at));
-                self.copy(&Record::Forgotten(Tombstone { id, forgotten }));
-                return Ok(Judged::<T>::Forgotten(forgotten).found());
+            Judged::Forgotten(theirs) => {
+                let tombstone = here.buried_by(theirs);
+                self.copy(&Record::Forgotten(tombstone));
+                return Ok(Judged::<T>::Forgotten(tombstone).found());
             }
             Judged::Refused(flaw, _) if must_agree && is_in_the_way(&flaw) => {
                 return Err(poisoned(shared, id, flaw));
@@ -237,7 +238,7 @@ impl Memo {
             let after = match judge(before.as_deref(), id, Side::Here, accept)? {
                 Judged::Entry(first, _) => return Ok(first),
                 Judged::Nothing => None,
-                Judged::Forgotten(at) => Some(at),
+                Judged::Forgotten(tombstone) => Some(tombstone.forgotten),
                 Judged::Refused(flaw, supersedes) => {
                     self.refused(&named_here(id), &flaw);
                     supersedes
@@ -263,22 +264,20 @@ impl Memo {
         shared.make_ready()?;
         let here = self.here(id, accept)?;
         let floor = here.floor();
-        let first_here = match here {
+        let first_here = match &here {
             Judged::Entry(first, _) => Some(first),
             _ => None,
         };
         for _ in 0..ATTEMPTS {
             let held = shared.get(id)?;
             let (offered, after) = match judge(bytes_of(&held), id, Side::Together, accept)? {
-                Judged::Entry(first, record) if record.supersedes() >= floor => {
+                Judged::Entry(first, record) if !here.forbids(&record) => {
                     self.overwrite(&record)?;
                     return Ok(first);
                 }
                 // What was forgotten is there again, or still.
-                Judged::Nothing | Judged::Entry(..) => {
-                    (first_here.as_ref().unwrap_or(&offered), floor)
-                }
-                Judged::Forgotten(at) => (&offered, floor.max(Some(at))),
+                Judged::Nothing | Judged::Entry(..) => (first_here.unwrap_or(&offered), floor),
+                Judged::Forgotten(theirs) => (&offered, floor.max(Some(theirs.forgotten))),
                 Judged::Refused(flaw, _) if is_in_the_way(&flaw) => {
                     return Err(poisoned(shared, id, flaw));
                 }
@@ -308,6 +307,7 @@ impl Memo {
     pub fn forget(&self, id: MemoId) -> Result<Buried, MemoError> {
         let mut here = false;
         let mut forgotten = Time::now();
+        let mut sha256 = None;
         for attempt in 0.. {
             let Some(before) = self.local.get(id)? else {
                 break;
@@ -315,12 +315,21 @@ impl Memo {
             match Record::parse_as(&before, id) {
                 Ok(Record::Forgotten(tombstone)) => {
                     forgotten = forgotten.max(tombstone.forgotten);
+                    sha256 = tombstone.sha256;
                     break;
                 }
-                Ok(record) => forgotten = later(forgotten, &record),
+                Ok(record) => {
+                    forgotten = later(forgotten, &record);
+                    sha256 = record.sha256();
+                }
                 Err(_) => {}
             }
-            let text = Record::Forgotten(Tombstone { id, forgotten }).to_json();
+            let tombstone = Tombstone {
+                id,
+                forgotten,
+                sha256,
+            };
+            let text = Record::Forgotten(tombstone).to_json();
             if self.local.swap(id, Some(&before), &text)? {
                 here = true;
                 break;
@@ -343,14 +352,25 @@ impl Memo {
                     let together = false;
                     return Ok(Buried { here, together });
                 }
-                Some(Ok(record)) => forgotten = later(forgotten, &record),
+                Some(Ok(record)) => {
+                    forgotten = later(forgotten, &record);
+                    sha256 = record.sha256();
+                }
                 Some(Err(_)) => {}
             }
             shared.make_ready()?;
-            let tombstone = Tombstone { id, forgotten };
+            let tombstone = Tombstone {
+                id,
+                forgotten,
+                sha256: None,
+            };
             if shared.bury(held.as_ref(), tombstone)? {
                 // So that it does not come back from there.
-                self.overwrite(&Record::Forgotten(tombstone))?;
+                let own = Tombstone {
+                    sha256,
+                    ..tombstone
+                };
+                self.overwrite(&Record::Forgotten(own))?;
                 let together = held.is_some();
                 return Ok(Buried { here, together });
             }
@@ -420,8 +440,33 @@ impl<T> Judged<T> {
         match self {
             Self::Nothing => None,
             Self::Entry(_, record) => record.supersedes(),
-            Self::Forgotten(at) => Some(*at),
+            Self::Forgotten(tombstone) => Some(tombstone.forgotten),
             Self::Refused(_, supersedes) => *supersedes,
+        }
+    }
+
+    /// Whether a shared entry is what was forgotten here: it does not come after that, or is the same signature,
+    /// whatever it says. That one comes back when it is made anew here.
+    fn forbids(&self, record: &Record) -> bool {
+        let is_same = match self {
+            Self::Forgotten(tombstone) if tombstone.sha256.is_some() => {
+                tombstone.sha256 == record.sha256()
+            }
+            _ => false,
+        };
+        is_same || record.supersedes() < self.floor()
+    }
+
+    /// The tombstone here where there is one together.
+    fn buried_by(&self, theirs: Tombstone) -> Tombstone {
+        let floor = self.floor();
+        Tombstone {
+            id: theirs.id,
+            forgotten: floor.map_or(theirs.forgotten, |floor| floor.max(theirs.forgotten)),
+            sha256: match self {
+                Self::Forgotten(tombstone) => tombstone.sha256,
+                _ => None,
+            },
         }
     }
 
@@ -436,7 +481,9 @@ impl<T> Judged<T> {
     fn found(self) -> Found<T> {
         match self {
             Self::Entry(entry, _) => Found::Remembered(entry),
-            Self::Forgotten(at) => Found::Forgotten { at: at.system() },
+            Self::Forgotten(tombstone) => Found::Forgotten {
+                at: tombstone.forgotten(),
+            },
             Self::Nothing | Self::Refused(..) => Found::Nothing,
         }
     }
@@ -452,7 +499,7 @@ fn judge<T>(
         return Ok(Judged::Nothing);
     };
     let record = match Record::parse_as(bytes, id) {
-        Ok(Record::Forgotten(tombstone)) => return Ok(Judged::Forgotten(tombstone.forgotten)),
+        Ok(Record::Forgotten(tombstone)) => return Ok(Judged::Forgotten(tombstone)),
         Ok(record) => record,
         Err(flaw) => return Ok(Judged::Refused(flaw, None)),
     };

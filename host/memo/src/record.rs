@@ -15,7 +15,7 @@
 //!   "domain": …, "fetcher": …, "parameters": {…},                                              the key
 //!   "hash": SRI, "mode": "flat", "name": …, "executable": false, "expires": TIME, "storePath": …,
 //!   "signatures": ["NAME:BASE64"] }
-//! { "version": 1, "kind": "forgotten", "id": HEX, "forgotten": TIME }
+//! { "version": 1, "kind": "forgotten", "id": HEX, "forgotten": TIME, "sha256": HEX }        the latter where a signature was forgotten
 //! ```
 //!
 //! Times are UTC with milliseconds. A path follows from the rest, and is there for `cache gc`, which keeps it.
@@ -33,6 +33,7 @@ use fetchhost_formats::{
 use fetchhost_policy::{Domain, Use, printable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::canonical;
 use crate::error::Flaw;
@@ -105,6 +106,8 @@ pub struct Tombstone {
     /// Whose.
     pub id: MemoId,
     pub(crate) forgotten: Time,
+    /// The SHA-256 of the signature, where the user had it forgotten here.
+    pub(crate) sha256: Option<[u8; 32]>,
 }
 
 impl SignatureRecord {
@@ -233,6 +236,8 @@ struct ResultForm {
 #[serde(deny_unknown_fields)]
 struct ForgottenForm {
     forgotten: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 impl Record {
@@ -257,11 +262,11 @@ impl Record {
             Self::Signature(record) => ("signature", serde_json::to_value(record.form())),
             Self::Result(record) => ("result", serde_json::to_value(record.form())),
             Self::Forgotten(tombstone) => {
-                let forgotten = tombstone.forgotten.to_string();
-                (
-                    "forgotten",
-                    serde_json::to_value(ForgottenForm { forgotten }),
-                )
+                let form = ForgottenForm {
+                    forgotten: tombstone.forgotten.to_string(),
+                    sha256: tombstone.sha256.map(|sha256| hex(&sha256)),
+                };
+                ("forgotten", serde_json::to_value(form))
             }
         };
         let mut members = match form {
@@ -306,10 +311,10 @@ impl Record {
                 .map(Self::Result)?,
             Some("forgotten") => {
                 let form: ForgottenForm = serde_json::from_value(members).map_err(malformed)?;
-                let forgotten = time(&form.forgotten)?;
                 Self::Forgotten(Tombstone {
                     id: said,
-                    forgotten,
+                    forgotten: time(&form.forgotten)?,
+                    sha256: form.sha256.as_deref().map(sha256).transpose()?,
                 })
             }
             _ => return Err(Flaw::Malformed(format!("its kind is {}", shown(&kind)))),
@@ -328,6 +333,15 @@ impl Record {
             Ok(record)
         } else {
             Err(Flaw::OtherId)
+        }
+    }
+
+    /// The SHA-256 of what a tombstone remembers it by.
+    pub(crate) fn sha256(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Signature(record) => Some(Sha256::digest(&record.signature).into()),
+            Self::Result(_) => None,
+            Self::Forgotten(tombstone) => tombstone.sha256,
         }
     }
 
@@ -365,8 +379,7 @@ impl SignatureForm {
                 "signatures of store paths are not remembered".to_owned(),
             ));
         }
-        let content = from_hex(&self.content);
-        let content = content.ok_or_else(|| Flaw::Malformed("`content` is no SHA-256".into()))?;
+        let content = sha256(&self.content)?;
         let signature = STANDARD.decode(&self.signature);
         let record = SignatureRecord {
             key: SignatureKey {
@@ -434,6 +447,11 @@ impl ResultForm {
 
 fn domain(text: &str) -> Result<Domain, Flaw> {
     Domain::recorded(text).map_err(wrong("domain"))
+}
+
+fn sha256(text: &str) -> Result<[u8; 32], Flaw> {
+    let digest = from_hex(text);
+    digest.ok_or_else(|| foreign(&format!("`{text}` is no SHA-256")))
 }
 
 fn time(text: &str) -> Result<Time, Flaw> {

@@ -52,6 +52,12 @@ fn the_form_is_the_same_in_every_version() {
     let tombstone = Record::Forgotten(Tombstone {
         id: signature().key.id(),
         forgotten: Time::parse(TIME).unwrap(),
+        sha256: None,
+    });
+    let own = Record::Forgotten(Tombstone {
+        id: signature().key.id(),
+        forgotten: Time::parse(TIME).unwrap(),
+        sha256: Some([1; 32]),
     });
     for (record, text) in [
         (
@@ -65,6 +71,10 @@ fn the_form_is_the_same_in_every_version() {
         (
             tombstone,
             r#"{"forgotten":"2026-11-21T21:30:00.125Z","id":"9d92f0024a548062d49a7c44cb0a354ece7b356b7a7f8b0cb424eb40cfaee0fa","kind":"forgotten","version":1}"#,
+        ),
+        (
+            own,
+            r#"{"forgotten":"2026-11-21T21:30:00.125Z","id":"9d92f0024a548062d49a7c44cb0a354ece7b356b7a7f8b0cb424eb40cfaee0fa","kind":"forgotten","sha256":"0101010101010101010101010101010101010101010101010101010101010101","version":1}"#,
         ),
     ] {
         assert_eq!(record.to_json(), text);

@@ -182,3 +182,37 @@ fn what_was_forgotten_there_alone_does_not_come_back_here() {
     fs::write(scene.shared(&key(1)), anew).unwrap();
     assert!(is_forgotten(&memo, &key(1)));
 }
+
+/// Who may write there says that it was made anew, and it is the same signature.
+#[test]
+fn a_false_word_brings_nothing_back_where_it_was_forgotten() {
+    let scene = Scene::new();
+    let memo = scene.together("a");
+    remember(&memo, &key(1), "valid 1");
+    let old = fs::read(scene.shared(&key(1))).unwrap();
+    forget(&memo, &key(1));
+    let mut forged: serde_json::Value = serde_json::from_slice(&old).unwrap();
+    forged["supersedes"] = "2999-01-01T00:00:00.000Z".into();
+    let forged = forged.to_string();
+    fs::write(scene.shared(&key(1)), &forged).unwrap();
+    assert!(is_forgotten(&memo, &key(1)));
+    assert!(scene.warned()[0].contains("forgotten"));
+    // Made anew here, it may be the same: not all algorithms give another one each time.
+    assert_eq!(remember(&memo, &key(1), "valid 1"), "valid 1");
+    assert_eq!(look_up(&memo, &key(1)), remembered("valid 1"));
+    assert_eq!(
+        look_up(&scene.together("b"), &key(1)),
+        remembered("valid 1")
+    );
+    assert!(scene.warned().is_empty());
+    // And such a word does not keep it from being forgotten again, anywhere.
+    fs::write(scene.shared(&key(1)), &forged).unwrap();
+    assert_eq!(
+        look_up(&scene.together("c"), &key(1)),
+        remembered("valid 1")
+    );
+    assert_eq!(forget(&memo, &key(1)), [true, true]);
+    for name in ["a", "b", "c"] {
+        assert!(is_forgotten(&scene.together(name), &key(1)), "{name}");
+    }
+}
