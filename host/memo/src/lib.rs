@@ -16,7 +16,7 @@
 //! | `record.rs`, `time.rs` | entries as they are written |
 //! | `local.rs` | the local file; in it also what the user approved |
 //! | `shared.rs` | entries in a binary cache |
-//! | `memo.rs` | who was first |
+//! | `memo.rs`, `judged.rs`, `forget.rs` | who was first, and what was forgotten |
 //! | `signatures.rs`, `results.rs` | the two kinds of entries |
 //! | `listing.rs`, `transfer.rs` | what there is; export and import |
 //!
@@ -27,7 +27,9 @@
 
 mod canonical;
 mod error;
+mod forget;
 mod id;
+mod judged;
 mod key;
 mod listing;
 mod local;
@@ -40,11 +42,12 @@ mod time;
 mod transfer;
 
 pub use error::{Flaw, MemoError};
+pub use forget::Buried;
 pub use id::{MemoId, MemoIdError};
 pub use key::{ResultKey, SignatureKey};
 pub use listing::{Listed, Shown};
 pub use local::Approved;
-pub use memo::{Buried, Found, Memo, Warn};
+pub use memo::{Found, Memo, Warn};
 pub use record::{Record, RememberedResult, ResultRecord, SignatureRecord, Tombstone};
 pub use signatures::Verify;
 pub use transfer::{Imported, Refused, UnsignedResults};

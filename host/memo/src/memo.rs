@@ -26,15 +26,16 @@ use fetchhost_policy::printable;
 
 use crate::error::{Flaw, MemoError};
 use crate::id::MemoId;
+use crate::judged::{Accept, Judged, Side, is_in_the_way, judge};
 use crate::local::Local;
-use crate::record::{Record, Tombstone};
+use crate::record::Record;
 use crate::shared::{Held, Shared};
 use crate::time::Time;
 
 /// How often an entry that others change meanwhile is tried again.
-const ATTEMPTS: usize = 50;
+pub(crate) const ATTEMPTS: usize = 50;
 /// And after which pause, where it is shared.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes warnings: one line each.
 pub type Warn = dyn Fn(&str) + Send + Sync;
@@ -74,15 +75,6 @@ impl<T> Found<T> {
     }
 }
 
-/// Where something was forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buried {
-    /// There was something in the local file.
-    pub here: bool,
-    /// There was something in the shared place.
-    pub together: bool,
-}
-
 /// What is to become of a result of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -92,23 +84,6 @@ pub(crate) enum Then {
     Make,
 }
 
-/// Where an entry was found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Here,
-    Together,
-}
-
-/// What an entry is to whoever asked.
-enum Judged<T> {
-    Nothing,
-    /// What it is, and as it is written.
-    Entry(T, Box<Record>),
-    Forgotten(Tombstone),
-    /// Why, and the tombstone that it comes after.
-    Refused(Flaw, Option<Time>),
-}
-
 /// What can be remembered.
 pub(crate) trait Entry: Clone {
     /// As it is written, coming after a tombstone of that time.
@@ -116,9 +91,6 @@ pub(crate) trait Entry: Clone {
     /// Writes what belongs to it where it is shared, before it.
     fn publish(&self, shared: &Shared) -> Result<(), MemoError>;
 }
-
-/// Judges a record from this side.
-pub(crate) type Accept<'a, T> = dyn Fn(Record, Side) -> Result<Result<T, Flaw>, MemoError> + 'a;
 
 impl Memo {
     /// Opens the file of what is remembered here, or makes it, for its owner alone.
@@ -299,86 +271,6 @@ impl Memo {
         Err(MemoError::Contended { id })
     }
 
-    /// Writes a tombstone over an entry, here and where it is shared. Also over what is none, by its name.
-    ///
-    /// # Errors
-    /// When it cannot be written. Where that is so for the shared place, it is forgotten here nevertheless, and does
-    /// not come back from there.
-    pub fn forget(&self, id: MemoId) -> Result<Buried, MemoError> {
-        let mut here = false;
-        let mut forgotten = Time::now();
-        let mut sha256 = None;
-        for attempt in 0.. {
-            let Some(before) = self.local.get(id)? else {
-                break;
-            };
-            match Record::parse_as(&before, id) {
-                Ok(Record::Forgotten(tombstone)) => {
-                    forgotten = forgotten.max(tombstone.forgotten);
-                    sha256 = tombstone.sha256;
-                    break;
-                }
-                Ok(record) => {
-                    forgotten = later(forgotten, &record);
-                    sha256 = record.sha256();
-                }
-                Err(_) => {}
-            }
-            let tombstone = Tombstone {
-                id,
-                forgotten,
-                sha256,
-            };
-            let text = Record::Forgotten(tombstone).to_json();
-            if self.local.swap(id, Some(&before), &text)? {
-                here = true;
-                break;
-            }
-            if attempt == ATTEMPTS {
-                return Err(MemoError::Contended { id });
-            }
-        }
-        let Some(shared) = &self.shared else {
-            let together = false;
-            return Ok(Buried { here, together });
-        };
-        for _ in 0..ATTEMPTS {
-            let held = shared.get(id)?;
-            let before = held.as_ref().map(|held| Record::parse_as(&held.bytes, id));
-            match before {
-                // It may still be here and there on other machines.
-                None if here => {}
-                None | Some(Ok(Record::Forgotten(_))) => {
-                    let together = false;
-                    return Ok(Buried { here, together });
-                }
-                Some(Ok(record)) => {
-                    forgotten = later(forgotten, &record);
-                    sha256 = record.sha256();
-                }
-                Some(Err(_)) => {}
-            }
-            shared.make_ready()?;
-            let tombstone = Tombstone {
-                id,
-                forgotten,
-                sha256: None,
-            };
-            if shared.bury(held.as_ref(), tombstone)? {
-                // So that it does not come back from there.
-                let own = Tombstone {
-                    sha256,
-                    ..tombstone
-                };
-                self.overwrite(&Record::Forgotten(own))?;
-                let together = held.is_some();
-                return Ok(Buried { here, together });
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Err(MemoError::Contended { id })
-    }
-
     /// What is here, with a warning about what is not used.
     fn here<T>(&self, id: MemoId, accept: &Accept<'_, T>) -> Result<Judged<T>, MemoError> {
         let here = judge(self.local.get(id)?.as_deref(), id, Side::Here, accept)?;
@@ -402,7 +294,8 @@ impl Memo {
         }
     }
 
-    fn overwrite(&self, record: &Record) -> Result<(), MemoError> {
+    /// Writes an entry here over whatever is there, but not over a later tombstone.
+    pub(crate) fn overwrite(&self, record: &Record) -> Result<(), MemoError> {
         let (id, text) = (record.id(), written(record)?);
         for _ in 0..ATTEMPTS {
             let before = self.local.get(id)?;
@@ -434,82 +327,6 @@ impl fmt::Debug for Memo {
     }
 }
 
-impl<T> Judged<T> {
-    /// The last tombstone that is known here: what does not come after it does not come back.
-    fn floor(&self) -> Option<Time> {
-        match self {
-            Self::Nothing => None,
-            Self::Entry(_, record) => record.supersedes(),
-            Self::Forgotten(tombstone) => Some(tombstone.forgotten),
-            Self::Refused(_, supersedes) => *supersedes,
-        }
-    }
-
-    /// Whether a shared entry is what was forgotten here: it does not come after that, or is the same signature,
-    /// whatever it says. That one comes back when it is made anew here.
-    fn forbids(&self, record: &Record) -> bool {
-        let is_same = match self {
-            Self::Forgotten(tombstone) if tombstone.sha256.is_some() => {
-                tombstone.sha256 == record.sha256()
-            }
-            _ => false,
-        };
-        is_same || record.supersedes() < self.floor()
-    }
-
-    /// The tombstone here where there is one together.
-    fn buried_by(&self, theirs: Tombstone) -> Tombstone {
-        let floor = self.floor();
-        Tombstone {
-            id: theirs.id,
-            forgotten: floor.map_or(theirs.forgotten, |floor| floor.max(theirs.forgotten)),
-            sha256: match self {
-                Self::Forgotten(tombstone) => tombstone.sha256,
-                _ => None,
-            },
-        }
-    }
-
-    /// Whether these bytes are the same entry.
-    fn is_written_as(&self, bytes: Option<&[u8]>) -> bool {
-        match (self, bytes) {
-            (Self::Entry(_, record), Some(bytes)) => record.to_json().as_bytes() == bytes,
-            _ => false,
-        }
-    }
-
-    fn found(self) -> Found<T> {
-        match self {
-            Self::Entry(entry, _) => Found::Remembered(entry),
-            Self::Forgotten(tombstone) => Found::Forgotten {
-                at: tombstone.forgotten(),
-            },
-            Self::Nothing | Self::Refused(..) => Found::Nothing,
-        }
-    }
-}
-
-fn judge<T>(
-    bytes: Option<&[u8]>,
-    id: MemoId,
-    side: Side,
-    accept: &Accept<'_, T>,
-) -> Result<Judged<T>, MemoError> {
-    let Some(bytes) = bytes else {
-        return Ok(Judged::Nothing);
-    };
-    let record = match Record::parse_as(bytes, id) {
-        Ok(Record::Forgotten(tombstone)) => return Ok(Judged::Forgotten(tombstone)),
-        Ok(record) => record,
-        Err(flaw) => return Ok(Judged::Refused(flaw, None)),
-    };
-    let supersedes = record.supersedes();
-    Ok(match accept(record.clone(), side)? {
-        Ok(entry) => Judged::Entry(entry, Box::new(record)),
-        Err(flaw) => Judged::Refused(flaw, supersedes),
-    })
-}
-
 /// An entry of the local file in a message.
 fn named_here(id: MemoId) -> String {
     format!("the entry `{id}` of this user")
@@ -523,24 +340,11 @@ fn bytes_of(held: &Option<Held>) -> Option<&[u8]> {
     held.as_ref().map(|held| &*held.bytes)
 }
 
-/// Whether what is wrong with a shared entry keeps all from agreeing.
-fn is_in_the_way(flaw: &Flaw) -> bool {
-    !matches!(flaw, Flaw::Expired | Flaw::Untrusted)
-}
-
 fn poisoned(shared: &Shared, id: MemoId, flaw: Flaw) -> MemoError {
     MemoError::Poisoned {
         id,
         place: shared.place(id),
         flaw,
-    }
-}
-
-/// A time for a tombstone that `record` does not come after.
-fn later(now: Time, record: &Record) -> Time {
-    match record.supersedes() {
-        Some(before) => now.max(before.after()),
-        None => now,
     }
 }
 

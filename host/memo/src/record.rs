@@ -20,35 +20,32 @@
 //!
 //! Times are UTC with milliseconds. A path follows from the rest, and is there for `cache gc`, which keeps it.
 
-use std::collections::BTreeMap;
+mod form;
+
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fetchhost_cache::MAX_MEMO;
 use fetchhost_formats::{
     FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode, PublicKey, Signature, SigningKey,
     StoreName, StorePath,
 };
-use fetchhost_policy::{Domain, Use, printable};
-use serde::{Deserialize, Serialize};
+use fetchhost_policy::Use;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::canonical;
 use crate::error::Flaw;
-use crate::id::{MemoId, from_hex, hex};
+use crate::id::{MemoId, hex};
 use crate::key::{ResultKey, SignatureKey};
 use crate::time::Time;
+
+use form::{ForgottenForm, ResultForm, SignatureForm, foreign, sha256, shown, time};
 
 /// The version of this form.
 const VERSION: u64 = 1;
 
 /// How the text begins that trusted keys sign. The fingerprint of a store path begins with `1;/nix/store/`.
 const SIGNED_PREFIX: &str = "nix-fetchhost-memo-result-1\n";
-
-/// How many characters of somebody else's words are told.
-const MAX_WORDS: usize = 200;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,48 +195,6 @@ fn output(format: Use, signature: &[u8]) -> FixedOutput {
     }
 }
 
-/// The members of all kinds; which of them must be there is said by the kind.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct SignatureForm {
-    domain: String,
-    content: String,
-    key: String,
-    format: String,
-    parameters: BTreeMap<String, String>,
-    signature: String,
-    store_path: String,
-    made: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    supersedes: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ResultForm {
-    domain: String,
-    fetcher: String,
-    parameters: Map<String, Value>,
-    hash: Hash,
-    mode: OutputMode,
-    name: String,
-    executable: bool,
-    expires: String,
-    store_path: String,
-    made: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    supersedes: Option<String>,
-    signatures: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ForgottenForm {
-    forgotten: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-}
-
 impl Record {
     /// The name under which it lies.
     #[must_use]
@@ -353,139 +308,6 @@ impl Record {
             Self::Forgotten(_) => None,
         }
     }
-}
-
-impl SignatureRecord {
-    fn form(&self) -> SignatureForm {
-        SignatureForm {
-            domain: self.key.domain.to_string(),
-            content: hex(&self.key.content),
-            key: self.key.key.clone(),
-            format: self.key.format.name().to_owned(),
-            parameters: self.key.parameters.clone(),
-            signature: STANDARD.encode(&self.signature),
-            store_path: self.store_path().to_string(),
-            made: self.made.to_string(),
-            supersedes: self.supersedes.map(|time| time.to_string()),
-        }
-    }
-}
-
-impl SignatureForm {
-    fn record(self) -> Result<SignatureRecord, Flaw> {
-        let format: Use = self.format.parse().map_err(wrong("format"))?;
-        if format == Use::Narinfo {
-            return Err(Flaw::Malformed(
-                "signatures of store paths are not remembered".to_owned(),
-            ));
-        }
-        let content = sha256(&self.content)?;
-        let signature = STANDARD.decode(&self.signature);
-        let record = SignatureRecord {
-            key: SignatureKey {
-                domain: domain(&self.domain)?,
-                content,
-                key: self.key,
-                format,
-                parameters: self.parameters,
-            },
-            signature: signature.map_err(wrong("signature"))?,
-            made: time(&self.made)?,
-            supersedes: self.supersedes.as_deref().map(time).transpose()?,
-        };
-        check_path(&self.store_path, &record.store_path())?;
-        Ok(record)
-    }
-}
-
-impl ResultRecord {
-    fn form(&self) -> ResultForm {
-        let result = &self.result;
-        ResultForm {
-            domain: self.key.domain.to_string(),
-            fetcher: self.key.fetcher.clone(),
-            parameters: self.key.parameters.clone(),
-            hash: result.hash.clone(),
-            mode: result.mode,
-            name: result.name.to_string(),
-            executable: result.executable,
-            expires: Time::at(result.expires).to_string(),
-            store_path: result.store_path().to_string(),
-            made: self.made.to_string(),
-            supersedes: self.supersedes.map(|time| time.to_string()),
-            signatures: self.signatures.iter().map(Signature::to_string).collect(),
-        }
-    }
-}
-
-impl ResultForm {
-    fn record(self) -> Result<ResultRecord, Flaw> {
-        let signatures = self.signatures.iter().map(|text| text.parse());
-        let record = ResultRecord {
-            key: ResultKey {
-                domain: domain(&self.domain)?,
-                fetcher: self.fetcher,
-                parameters: self.parameters,
-            },
-            result: RememberedResult {
-                hash: self.hash,
-                mode: self.mode,
-                name: self.name.parse().map_err(wrong("name"))?,
-                executable: self.executable,
-                expires: time(&self.expires)?.system(),
-            },
-            made: time(&self.made)?,
-            supersedes: self.supersedes.as_deref().map(time).transpose()?,
-            signatures: signatures
-                .collect::<Result<_, _>>()
-                .map_err(wrong("signatures"))?,
-        };
-        check_path(&self.store_path, &record.result.store_path())?;
-        Ok(record)
-    }
-}
-
-fn domain(text: &str) -> Result<Domain, Flaw> {
-    Domain::recorded(text).map_err(wrong("domain"))
-}
-
-fn sha256(text: &str) -> Result<[u8; 32], Flaw> {
-    let digest = from_hex(text);
-    digest.ok_or_else(|| foreign(&format!("`{text}` is no SHA-256")))
-}
-
-fn time(text: &str) -> Result<Time, Flaw> {
-    Time::parse(text).ok_or_else(|| {
-        Flaw::Malformed(format!(
-            "`{}` is no time in UTC with milliseconds",
-            printable(text)
-        ))
-    })
-}
-
-fn check_path(said: &str, own: &StorePath) -> Result<(), Flaw> {
-    if said == own.to_string() {
-        Ok(())
-    } else {
-        Err(Flaw::Malformed("`storePath` is another's".to_owned()))
-    }
-}
-
-fn wrong<E: std::fmt::Display>(member: &'static str) -> impl Fn(E) -> Flaw {
-    move |error| foreign(&format!("`{member}`: {error}"))
-}
-
-/// What is wrong, in words that may be those of whoever wrote the entry.
-fn foreign(text: &str) -> Flaw {
-    let text: String = text.chars().take(MAX_WORDS).collect();
-    Flaw::Malformed(printable(&text).into_owned())
-}
-
-/// A value of somebody else's in few characters.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    let text: String = text.chars().take(40).collect();
-    format!("`{}`", printable(&text))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use crate::error::{Flaw, MemoError};
+use crate::judged::Side;
 use crate::key::ResultKey;
-use crate::memo::{Entry, Found, Memo, Side, Then};
+use crate::memo::{Entry, Found, Memo, Then};
 use crate::record::{Record, RememberedResult, ResultRecord};
 use crate::shared::Shared;
 use crate::time::Time;

@@ -3,8 +3,9 @@
 use fetchhost_keys::VerifyError;
 
 use crate::error::{Flaw, MemoError};
+use crate::judged::Side;
 use crate::key::SignatureKey;
-use crate::memo::{Entry, Found, Memo, Side, Then};
+use crate::memo::{Entry, Found, Memo, Then};
 use crate::record::{Record, SignatureRecord};
 use crate::shared::Shared;
 use crate::time::Time;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use fetchhost_policy::Domain;
 use proptest::prelude::*;
 use serde_json::json;
 
