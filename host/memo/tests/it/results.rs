@@ -37,6 +37,10 @@ fn tomorrow() -> SystemTime {
     SystemTime::now() + Duration::from_secs(86_400)
 }
 
+fn yesterday() -> SystemTime {
+    SystemTime::now() - Duration::from_secs(86_400)
+}
+
 /// A key, from a number.
 fn signing(seed: u8) -> (SigningKey, PublicKey) {
     let name = format!("team-{seed}");
@@ -74,24 +78,19 @@ fn a_result_is_remembered_until_it_expires() {
     let scene = Scene::new();
     let memo = scene.alone("a");
     assert_eq!(memo.result(&result_key()).unwrap(), Found::Nothing);
-    let soon = SystemTime::now() + Duration::from_millis(1500);
-    let first = memo
-        .remember_result(&result_key(), &result(HASH, soon))
-        .unwrap();
-    assert_eq!(first.hash.sri(), HASH);
-    let second = memo
-        .remember_result(&result_key(), &result(OTHER, tomorrow()))
-        .unwrap();
-    assert_eq!(second, first, "the first one stays until it expires");
-    std::thread::sleep(Duration::from_millis(1600));
+    let remember = |hash, expires| {
+        let result = result(hash, expires);
+        memo.remember_result(&result_key(), &result).unwrap()
+    };
+    remember(HASH, yesterday());
     assert_eq!(memo.result(&result_key()).unwrap(), Found::Nothing);
-    let third = memo
-        .remember_result(&result_key(), &result(OTHER, tomorrow()))
-        .unwrap();
-    assert_eq!(third.hash.sri(), OTHER);
+    let first = remember(OTHER, tomorrow());
+    assert_eq!(first.hash.sri(), OTHER);
+    let second = remember(HASH, tomorrow());
+    assert_eq!(second, first, "the first one stays until it expires");
     assert_eq!(
         memo.result(&result_key()).unwrap(),
-        Found::Remembered(third)
+        Found::Remembered(first)
     );
     memo.forget(result_key().id()).unwrap();
     let found = memo.result(&result_key()).unwrap();
@@ -205,11 +204,10 @@ fn a_forged_result_with_a_fitting_path_is_refused() {
 fn a_shared_result_that_expired_is_not_used_and_is_replaced() {
     let scene = Scene::new();
     let signer = publisher(&scene, "signer", 1);
-    let soon = SystemTime::now() + Duration::from_millis(800);
     signer
-        .remember_result(&result_key(), &result(HASH, soon))
+        .remember_result(&result_key(), &result(HASH, yesterday()))
         .unwrap();
-    std::thread::sleep(Duration::from_millis(900));
+    assert!(shared_file(&scene).exists());
     let memo = reader(&scene, "reader", 1);
     assert_eq!(memo.result(&result_key()).unwrap(), Found::Nothing);
     assert!(scene.warned().is_empty(), "that is nobody's fault");
