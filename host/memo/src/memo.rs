@@ -12,8 +12,9 @@
 //!
 //! An entry comes after a tombstone when it says so (`supersedes`): it was made anew by somebody who saw that the one
 //! before was forgotten. So nobody who may write there brings back what was forgotten here; and where the user had it
-//! forgotten here, not even by saying so: the same signature is known by its digest. What a lookup finds here alone is not written together: whoever may write passes it to
-//! [`Memo::remember_signature`] once more, and gets what all agree about.
+//! forgotten here, not even by saying so: the same signature is known by its digest.
+//! What is here alone, from before the place was configured, is written together by the lookup before signing
+//! and whenever it is remembered, and by no other lookup.
 
 use std::fmt;
 use std::path::Path;
@@ -177,7 +178,15 @@ impl Memo {
                 return Err(poisoned(shared, id, flaw));
             }
             Judged::Refused(flaw, _) => self.refused(&quoted(&shared.place(id)), &flaw),
-            Judged::Nothing => {}
+            Judged::Nothing => {
+                if let (Judged::Entry(entry, _), Then::Make) = (&here, then) {
+                    // From before the place was configured: whoever may write shares it.
+                    match self.remember_together(shared, id, entry.clone(), accept) {
+                        Ok(first) => return Ok(Found::Remembered(first)),
+                        Err(error) => self.warn(&format!("this is not shared: {error}")),
+                    }
+                }
+            }
         }
         if must_agree {
             shared.make_ready()?;

@@ -24,7 +24,7 @@ impl Memo {
     }
 
     /// The same for whoever makes a signature where there is none: finds out before a key is unlocked that it could
-    /// not be remembered.
+    /// not be remembered. A signature that is here alone is shared by this.
     ///
     /// # Errors
     /// As [`signature`](Self::signature); and where there is no signature, also when the shared place cannot be

@@ -66,6 +66,14 @@ fn what_was_here_before_the_place_was_configured_is_shared_by_whoever_remembers_
         look_up(&scene.together("b"), &key(1)),
         remembered("valid 1")
     );
+    // So does whoever would have signed.
+    remember(&scene.alone("a"), &key(2), "valid 2");
+    let found = memo.signature_before_signing(&key(2), &verify).unwrap();
+    assert_eq!(found, remembered("valid 2"));
+    assert_eq!(
+        look_up(&scene.together("b"), &key(2)),
+        remembered("valid 2")
+    );
 }
 
 #[test]
