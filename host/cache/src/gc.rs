@@ -3,7 +3,8 @@
 //! **The threat.** Publishers who write meanwhile: a NAR comes before its record, and a record may name a NAR, or refer
 //! to a path, that was there before; and damage, of which nobody knows what it named.
 //!
-//! **The rule.** Entries go only by their age or by roots, and never one that something refers to that stays. A
+//! **The rule.** Entries go only by their age or by roots, and never one that something refers to that stays, nor one
+//! that `memo/…` names. A
 //! record goes first, then its listing, then its NAR when no record that is there by then names it. Nothing goes
 //! that is younger than the time that a publisher may take. Where a record cannot be parsed, neither entries nor
 //! NARs go; where one cannot be read, nothing does. What was planned is looked at once more right before it is done.
@@ -270,7 +271,7 @@ fn decide(index: Index, keep: &Keep) -> Plan {
     plan
 }
 
-/// The roots, what is young, and all that these refer to.
+/// The roots, what is young, what is remembered, and all that these refer to.
 fn kept(index: &Index, keep: &Keep) -> BTreeSet<HashPart> {
     let records = &index.records;
     let is_young = |seen: &Seen| {
@@ -280,7 +281,8 @@ fn kept(index: &Index, keep: &Keep) -> BTreeSet<HashPart> {
     let young = young.map(|(hash_part, _)| *hash_part);
     let roots = keep.roots.iter().flatten().copied();
     let roots = roots.filter(|root| records.contains_key(root));
-    let mut kept: BTreeSet<_> = young.chain(roots).collect();
+    let remembered = index.remembered().filter(|one| records.contains_key(one));
+    let mut kept: BTreeSet<_> = young.chain(roots).chain(remembered).collect();
     let mut waiting: VecDeque<_> = kept.iter().copied().collect();
     while let Some(one) = waiting.pop_front() {
         let references = records

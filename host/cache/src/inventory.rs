@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use fetchhost_formats::{CacheInfo, StorePath};
 
 use crate::error::CacheError;
+use crate::memo::is_memo;
 use crate::objects::{Key, Objects};
 use crate::temporary::is_temporary;
 
@@ -86,6 +87,8 @@ pub struct Inventory {
     pub listings: BTreeMap<HashPart, Seen>,
     /// What lies where NARs do, with a name as they have.
     pub nars: BTreeMap<Box<str>, Seen>,
+    /// What is remembered, which is never taken away: each may name a path.
+    pub memo: BTreeMap<Key, Seen>,
     /// What publishers write to before it has its name: ours, and Nix's.
     pub temporary: Vec<(Key, Seen)>,
 }
@@ -128,6 +131,8 @@ impl Inventory {
             self.listings.insert(hash_part, seen);
         } else if is_nar(&key) {
             self.nars.insert(name.into(), seen);
+        } else if is_memo(&key) {
+            self.memo.insert(key, seen);
         }
     }
 
@@ -175,6 +180,10 @@ mod tests {
             "nar/README".to_owned(),
             "log/x.drv".to_owned(),
             "index.html".to_owned(),
+            format!("memo/{}.json", "0a".repeat(32)),
+            format!("memo/{}.json", "0A".repeat(32)),
+            "memo/x.json".to_owned(),
+            format!("sub/memo/{}.json", "0a".repeat(32)),
             "../nar/2.nar".to_owned(),
         ] {
             found.put(&name, seen);
@@ -186,6 +195,7 @@ mod tests {
         let nars: Vec<_> = found.nars.keys().map(|name| &**name).collect();
         assert_eq!(nars, ["nar/1.nar.xz"]);
         assert_eq!(found.temporary.len(), 3);
+        assert_eq!(found.memo.len(), 1);
         assert_eq!(found.orphaned_listings().count(), 0);
     }
 

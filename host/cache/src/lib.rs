@@ -4,6 +4,7 @@
 //! nix-cache-info                 once, by whoever publishes first
 //! nar/<nix32 of the file>.nar…   first
 //! <hash part>.narinfo            last, so that a record never precedes its NAR
+//! memo/<id>.json                 what is remembered, by `fetchhost-memo`: each may name a path
 //! ```
 //!
 //! | file | what it knows |
@@ -16,6 +17,8 @@
 //! | `decompress.rs` | and back |
 //! | `cache.rs` | records and NARs over any such place |
 //! | `measure.rs` | what a NAR really is, compared with its record |
+//! | `flat.rs` | one small file as a path of the cache |
+//! | `memo.rs` | which objects are remembered entries, and the path that each names |
 //! | `prove.rs` | which records may be signed |
 //! | `sign.rs` | signing them where they are |
 //! | `inventory.rs` | what lies in a cache, by one listing |
@@ -33,11 +36,13 @@ mod cache;
 mod compress;
 mod decompress;
 mod error;
+mod flat;
 mod folder;
 mod folders;
 mod gc;
 mod inventory;
 mod measure;
+mod memo;
 mod objects;
 mod prove;
 mod push;
@@ -57,6 +62,7 @@ pub use folders::NewFolders;
 pub use gc::{Collected, Keep, Plan, collect, plan};
 pub use inventory::{HashPart, Inventory, Seen};
 pub use measure::Mismeasured;
+pub use memo::{MAX_MEMO, memo_key, memo_path};
 pub use objects::{Key, Kind, Listed, Object, Objects, UnfinishedUpload, Upload, Version};
 pub use prove::{Doubt, Ground, Judged, Known, Said, StoreDoubt, judge, record_named};
 pub use push::{Course, Outcome, Push, PushError, SourceError};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cache::{Cache, MAX_RECORD};
 use crate::error::CacheError;
 use crate::inventory::{HashPart, Inventory, Seen};
+use crate::memo::{MAX_MEMO, memo_path};
 use crate::objects::Key;
 use crate::verify::{Work, in_parallel, names_in, parse, urls_in};
 
@@ -25,7 +26,11 @@ pub(super) struct Named {
 pub(super) struct Index {
     pub(super) inventory: Inventory,
     pub(super) records: BTreeMap<HashPart, Named>,
+    /// What is remembered, as it was listed, and the path that it names.
+    memo: Memo,
 }
+
+type Memo = BTreeMap<Key, (Seen, Option<HashPart>)>;
 
 impl Index {
     /// Lists a cache, and reads those records that are not in `before` as they are now. None when it was stopped before
@@ -66,8 +71,20 @@ impl Index {
         match failure {
             Some(error) => Err(error),
             None if (work.stop)() => Ok(None),
-            None => Ok(Some(Self { inventory, records })),
+            None => {
+                let memo = memo_of(cache, &inventory, before, work)?;
+                Ok(memo.map(|memo| Self {
+                    inventory,
+                    records,
+                    memo,
+                }))
+            }
         }
+    }
+
+    /// The paths that what is remembered names.
+    pub(super) fn remembered(&self) -> impl Iterator<Item = HashPart> {
+        self.memo.values().filter_map(|(_, named)| *named)
     }
 
     /// The records that Nix does not read.
@@ -76,6 +93,47 @@ impl Index {
         damaged
             .filter(|(_, named)| named.references.is_none())
             .map(|(hash_part, _)| hash_part.record())
+    }
+}
+
+/// Which paths the remembered entries of a cache name. What is damaged names none, and loses nothing: it would be used
+/// by itself, not by its path. None when it was stopped.
+fn memo_of(
+    cache: &Cache,
+    inventory: &Inventory,
+    before: &Index,
+    work: &Work<'_>,
+) -> Result<Option<Memo>, CacheError> {
+    let mut memo = Memo::new();
+    let mut unknown = Vec::new();
+    for (key, seen) in &inventory.memo {
+        match before.memo.get(key).filter(|(was, _)| was == seen) {
+            Some(known) => drop(memo.insert(key.clone(), *known)),
+            None => unknown.push((key.clone(), *seen)),
+        }
+    }
+    let found = Mutex::new((memo, None));
+    let quietly = Work {
+        progress: &|_, _| {},
+        ..*work
+    };
+    in_parallel(&unknown, &quietly, |(key, seen)| {
+        let read = cache.objects().get(key, MAX_MEMO);
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(Some(object)) => {
+                let named = memo_path(&object.bytes);
+                let named = named.as_ref().map(HashPart::of);
+                found.0.insert(key.clone(), (*seen, named));
+            }
+            Ok(None) => {}
+            Err(error) => found.1 = Some(error),
+        }
+    });
+    let (memo, failure) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failure {
+        Some(error) => Err(error),
+        None => Ok((!(work.stop)()).then_some(memo)),
     }
 }
 

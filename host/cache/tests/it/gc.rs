@@ -382,3 +382,50 @@ proptest! {
         assert_eq!(left.len(), needed.len());
     }
 }
+
+/// What is remembered is no junk, and the path that it names stays.
+#[test]
+fn what_is_remembered_stays_with_its_path() {
+    let made = made("");
+    let (kept, named, loose) = (path('a', "kept"), path('b', "named"), path('c', "loose"));
+    for (path, content) in [(&kept, "1"), (&named, "2"), (&loose, "3")] {
+        made.publish(path, content.as_bytes());
+    }
+    let id = "0f".repeat(32);
+    let folder = made.dir.path().join("memo");
+    fs::create_dir(&folder).unwrap();
+    let entry = folder.join(format!("{id}.json"));
+    fs::write(&entry, format!(r#"{{"version":1,"storePath":"{named}"}}"#)).unwrap();
+    let damaged = folder.join(format!("{}.json", "1f".repeat(32)));
+    fs::write(&damaged, "{").unwrap();
+    made.age(2 * DAY);
+    for old in [&entry, &damaged] {
+        let file = File::options().append(true).open(old).unwrap();
+        file.set_modified(SystemTime::now() - 3 * DAY).unwrap();
+    }
+    let collected = made.collect(&rooted(&[&kept]));
+    assert_eq!(collected.records, 1);
+    assert!(made.record(&kept).exists() && made.record(&named).exists());
+    assert!(!made.record(&loose).exists());
+    assert!(entry.exists() && damaged.exists());
+    // By age as well.
+    let aged = Keep {
+        since: Some(SystemTime::now() - DAY),
+        ..orphans()
+    };
+    assert_eq!(made.collect(&aged).records, 1);
+    assert!(made.record(&named).exists() && !made.record(&kept).exists());
+    // A root that only an entry names is no reason to take all away.
+    assert!(matches!(
+        plan(&made.cache, &rooted(&[&loose]), &WORK),
+        Err(CacheError::NoRoots { .. })
+    ));
+    assert_eq!(made.sound(), BTreeSet::from(["b".to_owned()]));
+    // Forgotten, it names nothing.
+    fs::write(
+        &entry,
+        r#"{"version":1,"forgotten":"2026-01-01T00:00:00Z"}"#,
+    )
+    .unwrap();
+    assert_eq!(made.collect(&aged).records, 1);
+}
