@@ -36,7 +36,7 @@
 //! user, for requests and redirects alike ([`crate::address`]).
 
 mod bind;
-mod command;
+pub(crate) mod command;
 mod connection;
 mod denial;
 mod explain;
@@ -58,6 +58,7 @@ use crate::{
 };
 
 pub use bind::PolicyError;
+pub(crate) use denial::Lines;
 pub use denial::{Denial, DenialKind};
 pub use explain::{Arrival, Explanation, Reach};
 pub use permit::Permit;

@@ -89,6 +89,9 @@ impl Broker {
                 paths: Some(bucket.paths()),
                 redirects: Vec::new(),
                 credentials: credential.into_iter().collect::<BTreeMap<_, _>>(),
+                keys: BTreeMap::new(),
+                domain: None,
+                remember: None,
                 from: Provenance::Argv,
             });
         }

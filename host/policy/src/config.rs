@@ -1,4 +1,4 @@
-//! The configuration: credentials, grants and limits, as the user and the
+//! The configuration: credentials, keys, grants and limits, as the user and the
 //! administrator wrote them.
 //!
 //! **The threat.** A line that means something else than it seems to: a key
@@ -25,7 +25,9 @@ mod deny;
 mod error;
 mod gateway;
 mod grant;
+mod key;
 mod limits;
+mod memo;
 mod merge;
 mod proxy;
 mod reader;
@@ -37,34 +39,35 @@ use std::path::Path;
 
 use crate::limits::{Limit, Limits};
 use crate::{
-    ClientCertificate, CredentialName, CredentialSpec, Deny, Grant, Provenance, Proxies, Route,
-    RoutedUrl,
+    ClientCertificate, CredentialName, CredentialSpec, Deny, Domain, Grant, KeyName, KeySpec,
+    ModuleId, Origin, Provenance, Proxies, Remember, Route, RoutedUrl,
 };
 
 pub use error::ConfigError;
 pub use gateway::{DaemonPeers, GatewayConfig};
+pub use memo::MemoConfig;
 pub(crate) use show::{credential_toml, grant_toml};
 
 use reader::{Source, Table};
 
 /// Keys at the top of the file.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     "allow-metadata",
     "argv-consent",
     "credential",
     "deny",
     "gateway",
     "grant",
+    "key",
     "limits",
     "locked",
+    "memo",
     "proxy",
     "route",
 ];
 
 /// Keys of later versions there.
-const LATER: [&str; 8] = [
-    "aws", "cache", "domain", "fetcher", "key", "memo", "sink", "trust",
-];
+const LATER: [&str; 6] = ["aws", "cache", "domain", "fetcher", "sink", "trust"];
 
 /// What one file says, or two of them merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +76,10 @@ pub struct Config {
     pub credentials: BTreeMap<CredentialName, CredentialSpec>,
     /// `[credential.NAME]` with a client certificate.
     pub certificates: BTreeMap<CredentialName, ClientCertificate>,
+    /// `[key.NAME]`
+    pub keys: BTreeMap<KeyName, KeySpec>,
+    /// `[memo]`
+    pub memo: MemoConfig,
     /// `[[grant]]`, in the order of the file, the administrator's first.
     pub grants: Vec<Grant>,
     /// `allow-metadata`: whether an origin that is written exactly may be a
@@ -94,6 +101,10 @@ pub struct Config {
     limits: BTreeMap<Limit, u64>,
     /// Where each credential was written.
     places: BTreeMap<CredentialName, Provenance>,
+    /// Where each key was written.
+    key_places: BTreeMap<KeyName, Provenance>,
+    /// Where `[memo]` was written.
+    memo_place: Option<Provenance>,
 }
 
 impl Config {
@@ -124,6 +135,15 @@ impl Config {
         }
         if let Some(gateway) = table.table("gateway")? {
             config.gateway = gateway::read(&gateway)?;
+        }
+        if let Some(memo) = table.table("memo")? {
+            config.memo = memo::read(&memo)?;
+            config.memo_place = Some(memo.place());
+        }
+        for (name, key) in table.tables("key")? {
+            let spec = key::read(&name, &key)?;
+            config.key_places.insert(spec.name.clone(), key.place());
+            config.keys.insert(spec.name.clone(), spec);
         }
         for deny in table.array_of_tables("deny")? {
             config.deny.push(deny::read(&deny)?);
@@ -168,7 +188,9 @@ impl Config {
         let of = |table, keys: &[&'static str]| -> Vec<_> {
             keys.iter().map(|key| (table, *key)).collect()
         };
-        let source: Vec<&str> = credential::source_keys().collect();
+        let source: Vec<&str> = credential::source_keys()
+            .chain(key::source_keys())
+            .collect();
         let limits: Vec<&str> = Limit::ALL.iter().map(|limit| limit.key()).collect();
         [
             of("", &KNOWN),
@@ -178,7 +200,9 @@ impl Config {
             of("deny", &deny::KEYS),
             of("gateway", &gateway::KEYS),
             of("grant", &grant::KEYS),
+            of("key", &key::KEYS),
             of("limits", &limits),
+            of("memo", &memo::KEYS),
             of("proxy", &proxy::KEYS),
             of("route", &route::KEYS),
         ]
@@ -220,6 +244,29 @@ impl Config {
     #[must_use]
     pub fn proxies(&self) -> Option<&Proxies> {
         self.proxies.as_ref().map(|(proxies, _)| proxies)
+    }
+
+    /// Where the key called `name` was written.
+    #[must_use]
+    pub fn place_of_key(&self, name: &KeyName) -> Option<&Provenance> {
+        self.key_places.get(name)
+    }
+
+    /// Whether, and how, the hash of what `module` brings from `origin` is remembered without anybody having
+    /// declared it: as the most exact grant for the origin says.
+    #[must_use]
+    pub fn remembers(&self, module: &ModuleId, origin: &Origin) -> Option<Remember> {
+        let of_module = self.grants.iter().filter(|grant| grant.module == *module);
+        let (_, grant) = of_module
+            .filter_map(|grant| Some((grant.pattern_for(origin)?.exactness(), grant)))
+            .max_by_key(|(exactness, _)| *exactness)?;
+        Some(Remember {
+            lasts: grant.remember?,
+            domain: grant
+                .domain
+                .clone()
+                .unwrap_or_else(|| Domain::of_module(module.clone())),
+        })
     }
 
     /// The first route for `url`, if there is one.

@@ -4,6 +4,7 @@
 //! `prefetch`) have a [`Consent`]; where parameters come from a Nix expression
 //! there is none, and only the configuration counts.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::scheme::AWS;
@@ -23,6 +24,8 @@ pub struct Consent {
     pub allow: Vec<Origin>,
     /// `--credential`.
     pub credentials: Vec<ArgvCredential>,
+    /// Parameters that name keys and were typed as flags.
+    pub keys: BTreeSet<String>,
 }
 
 /// One `--credential SLOT=SOURCE[,header=NAME|,bearer|,basic=USER|,aws-sigv4=REGION][@ORIGIN]`.

@@ -222,7 +222,11 @@ impl FetcherDescription {
     }
 
     /// What `params` say of the parameter `name`, or its default of the schema.
-    fn value<'a>(&'a self, params: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    pub(crate) fn value<'a>(
+        &'a self,
+        params: &'a Map<String, Value>,
+        name: &str,
+    ) -> Option<&'a Value> {
         params
             .get(name)
             .filter(|value| !value.is_null())

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::{CredentialName, Method, ModuleId, Origin, OriginPattern, PathPattern, SlotName};
+use crate::{
+    CredentialName, Domain, KeyName, Method, ModuleId, Origin, OriginPattern, PathPattern,
+    SlotName, Use,
+};
 
 /// Where a grant or a credential was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +51,7 @@ impl fmt::Display for Provenance {
 pub struct Grant {
     /// Whom it allows.
     pub module: ModuleId,
-    /// Which origins may be asked directly; never empty.
+    /// Which origins may be asked directly; empty only where keys are granted.
     pub origins: Vec<OriginPattern>,
     /// Which methods; [`Method::READING`] when none were written.
     pub methods: Vec<Method>,
@@ -58,8 +62,24 @@ pub struct Grant {
     pub redirects: Vec<OriginPattern>,
     /// Which configured credential fills which slot.
     pub credentials: BTreeMap<SlotName, CredentialName>,
+    /// Which configured keys it may have sign, and in which envelopes.
+    pub keys: BTreeMap<KeyName, Vec<Use>>,
+    /// Whose remembered results it shares; its own when none was written.
+    pub domain: Option<Domain>,
+    /// How long results without a declared hash are remembered; not at all when
+    /// it was not written. Signatures are remembered in any case.
+    pub remember: Option<Duration>,
     /// Where it was written.
     pub from: Provenance,
+}
+
+/// How long the hash of a result that nobody verified is remembered, and with whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remember {
+    /// How long.
+    pub lasts: Duration,
+    /// Whose it is.
+    pub domain: Domain,
 }
 
 impl Grant {

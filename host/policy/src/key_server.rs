@@ -178,6 +178,9 @@ impl KeyServer {
             paths: None,
             redirects: Vec::new(),
             credentials,
+            keys: BTreeMap::new(),
+            domain: None,
+            remember: None,
             from: Provenance::BuiltIn,
         }];
         let description = FetcherDescription {

@@ -246,8 +246,8 @@ impl fmt::Display for Quantity {
 }
 
 impl Unit {
-    /// Reads what [`Quantity`] shows; the space may be left out, and minutes
-    /// and hours may be written. `None` when `text` is no quantity of the unit.
+    /// Reads what [`Quantity`] shows; the space may be left out, and minutes,
+    /// hours and days may be written. `None` when `text` is no quantity of the unit.
     pub(crate) fn read(self, text: &str) -> Option<u64> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
@@ -259,6 +259,7 @@ impl Unit {
             (Self::Bytes, "GiB") => GIB,
             (Self::Seconds, "min") => 60,
             (Self::Seconds, "h") => 3600,
+            (Self::Seconds, "d") => 24 * 3600,
             _ => return None,
         };
         number.checked_mul(factor)

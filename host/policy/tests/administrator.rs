@@ -55,7 +55,7 @@ fn consent(typed: &[&str], allow: &[&str]) -> Consent {
     Consent {
         typed_origins: origins(typed),
         allow: origins(allow),
-        credentials: Vec::new(),
+        ..Consent::default()
     }
 }
 

@@ -44,7 +44,9 @@ fn the_example_says_what_its_comments_say() {
             insecure_permissions: false
         }
     );
-    assert_eq!(config.grants.len(), 6);
+    assert_eq!(config.grants.len(), 8);
+    assert_eq!(config.keys.len(), 4);
+    assert_eq!(config.memo.cache.as_deref(), Some("file:///srv/cache"));
     assert_eq!(config.grants[1].methods, Method::READING);
     assert_eq!(config.grants[1].paths, None);
     assert!(
@@ -58,6 +60,8 @@ fn a_configuration_is_shown_as_what_it_was_read_from() {
     let again = Config::merge(Config::default(), parse(&config.to_toml()).unwrap()).unwrap();
     assert_eq!(again.to_toml(), config.to_toml());
     assert_eq!(again.credentials, config.credentials);
+    assert_eq!(again.keys, config.keys);
+    assert_eq!(again.memo, config.memo);
     let bare = |config: &Config| {
         let mut grants = config.grants.clone();
         grants
@@ -80,7 +84,9 @@ fn keys(table: &str, value: &toml::Value, into: &mut BTreeSet<(String, String)>)
                 into.insert((table.to_owned(), key.clone()));
                 match (table, value) {
                     // The user's own names stand in between.
-                    ("", toml::Value::Table(named)) if key == "credential" => {
+                    ("", toml::Value::Table(named))
+                        if matches!(key.as_str(), "credential" | "key") =>
+                    {
                         named.values().for_each(|value| keys(key, value, into));
                     }
                     _ => keys(key, value, into),
@@ -153,8 +159,8 @@ fn broken_toml_is_told_with_its_place() {
 #[test]
 fn what_belongs_to_a_later_version_is_refused_and_not_ignored() {
     for text in [
-        "[memo]\ntrusted-keys = []".to_owned(),
-        grant("origins = [\"https://a.example\"]\nremember = true"),
+        "[trust]\nkeys = []".to_owned(),
+        grant("origins = [\"https://a.example\"]\nfetchers = []"),
         grant("origins = [\"https://a.example\"]\nlocked = true"),
         CREDENTIAL.replace("{ env = \"T\" }", "{ keyring = \"k\" }"),
         format!("{CREDENTIAL}account = \"1\"\n"),

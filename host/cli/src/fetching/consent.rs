@@ -66,6 +66,13 @@ pub(super) fn typed(
         typed_origins: typed_origin(selected, params)?.into_iter().collect(),
         allow: origins(&args.allow)?,
         credentials: credentials(&args.credential)?,
+        keys: selected
+            .description()?
+            .keys
+            .values()
+            .map(|key| key.parameter.clone())
+            .filter(|parameter| params.typed.contains(parameter))
+            .collect(),
     })
 }
 

@@ -6,8 +6,8 @@ use super::Broker;
 use crate::config::{Config, ConfigError};
 use crate::suggest::nearest;
 use crate::{
-    ArgvCredential, ArgvSource, Consent, CredentialName, CredentialSpec, Origin, Provenance,
-    Scheme, SlotName, SourceSpec,
+    ArgvCredential, ArgvSource, Consent, CredentialName, CredentialSpec, KeyName, KeyNameError,
+    Origin, Provenance, Scheme, SlotName, SourceSpec,
 };
 
 /// A credential of the command line, with the one origin that it is for.
@@ -90,6 +90,22 @@ pub enum PolicyError {
         /// The origin.
         origin: Origin,
     },
+    /// A parameter that should name a key does not.
+    #[error("the parameter `{parameter}`: {error}")]
+    KeyName {
+        /// The parameter.
+        parameter: String,
+        /// What is wrong.
+        error: KeyNameError,
+    },
+    /// No such key.
+    #[error("no key `{key}` is configured")]
+    UnknownKey {
+        /// The key that was named.
+        key: KeyName,
+        /// The keys that are configured.
+        known: Vec<KeyName>,
+    },
     /// A flag that grants, where the administrator turned that off.
     #[error("`{flag}` grants nothing here: `argv-consent = false` at {place}")]
     NoConsent {
@@ -131,6 +147,18 @@ impl PolicyError {
             Self::SchemeIsConfigured { name, .. } => Some(format!(
                 "change `scheme` of `[credential.{name}]` in `config.toml`"
             )),
+            Self::KeyName { .. } => {
+                Some("it is the NAME of a `[key.NAME]` in `config.toml`".to_owned())
+            }
+            Self::UnknownKey { key, known } => Some(
+                match nearest(key.as_str(), known.iter().map(KeyName::as_str)) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None if known.is_empty() => format!(
+                        "add it to `config.toml`:\n\n  [key.{key}]\n  source = {{ file = \"/PATH/OF/THE/SECRET/KEY\" }}\n  use = [\"minisign\"]"
+                    ),
+                    None => format!("configured are {}", listed(known)),
+                },
+            ),
             Self::UnknownCredential { known, .. } => Some(match known.as_slice() {
                 [] => "none is configured; write `env:NAME` or `file:PATH`".to_owned(),
                 known => format!(

@@ -45,7 +45,8 @@ pub(super) fn credential_set(spec: &CredentialSpec) -> Option<String> {
 }
 
 /// `text` as one word of a shell's command line.
-fn word(text: &str) -> String {
+#[must_use]
+pub fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

@@ -24,15 +24,15 @@ pub(super) struct Parts {
 
 /// Configuration that allows a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// The grant that they replace; none: they are to be added.
-    pub(super) replaces: Option<Provenance>,
+    pub(crate) replaces: Option<Provenance>,
     /// Where the administrator locked the configuration, so that only that file
     /// counts.
-    pub(super) locked: Option<Provenance>,
-    pub(super) toml: String,
+    pub(crate) locked: Option<Provenance>,
+    pub(crate) toml: String,
     /// Commands that write the same, one after the other; none where no command does.
-    pub(super) commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
 }
 
 /// What a [`Denial`] is about.
@@ -62,6 +62,8 @@ pub enum DenialKind {
     Credential,
     /// The origin is an address that may not be connected to.
     Address,
+    /// A key that the module may not use in this way.
+    Key,
     /// A proxy would connect to an origin that is written as a wildcard only.
     Proxy,
 }
@@ -101,7 +103,7 @@ fn indented<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Denial {
-    pub(super) fn new(kind: DenialKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: DenialKind, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
             message: message.into(),
@@ -111,7 +113,7 @@ impl Denial {
         }))
     }
 
-    pub(super) fn with_note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn with_note(mut self, note: impl Into<String>) -> Self {
         self.0.note = Some(note.into());
         self
     }
@@ -126,12 +128,12 @@ impl Denial {
         self
     }
 
-    pub(super) fn with_flag(mut self, flag: Option<String>) -> Self {
+    pub(crate) fn with_flag(mut self, flag: Option<String>) -> Self {
         self.0.flags.extend(flag);
         self
     }
 
-    pub(super) fn with_lines(mut self, lines: Lines) -> Self {
+    pub(crate) fn with_lines(mut self, lines: Lines) -> Self {
         self.0.lines = Some(lines);
         self
     }

@@ -3,7 +3,7 @@
 use super::certificate;
 use super::{Config, ConfigError};
 use crate::certificate::CERTIFICATE_SLOT;
-use crate::{CredentialName, Grant, OriginPattern, Provenance};
+use crate::{CredentialName, Grant, KeyName, OriginPattern, Provenance};
 
 pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> {
     refuse_administration(&user)?;
@@ -15,6 +15,27 @@ pub(super) fn merge(admin: Config, user: Config) -> Result<Config, ConfigError> 
     for (name, place) in user.places {
         refuse_second(&merged, &name, &place)?;
         merged.places.insert(name, place);
+    }
+    for (name, place) in user.key_places {
+        if let Some(first) = merged.key_places.get(&name) {
+            return Err(ConfigError::at(
+                place,
+                format!("key `{name}` is already defined at {first}"),
+            )
+            .with_hint("a user's file only adds; give yours another name"));
+        }
+        merged.key_places.insert(name, place);
+    }
+    merged.keys.extend(user.keys);
+    match (&merged.memo_place, user.memo_place) {
+        (Some(first), Some(place)) => {
+            return Err(
+                ConfigError::at(place, format!("`[memo]` is already written at {first}"))
+                    .with_hint("a user's file only adds; remove it here"),
+            );
+        }
+        (None, place @ Some(_)) => (merged.memo, merged.memo_place) = (user.memo, place),
+        (_, None) => {}
     }
     merged.credentials.extend(user.credentials);
     merged.certificates.extend(user.certificates);
@@ -84,10 +105,59 @@ fn refuse_administration(user: &Config) -> Result<(), ConfigError> {
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     refuse_ties(&config.grants)?;
     super::route::refuse_ties(&config.routes)?;
-    config
-        .grants
-        .iter()
-        .try_for_each(|grant| check_credentials(grant, config))
+    refuse_key_ties(&config.grants)?;
+    config.grants.iter().try_for_each(|grant| {
+        check_credentials(grant, config)?;
+        check_keys(grant, config)
+    })
+}
+
+/// Refuses two grants of one key to one module: either could say the domain.
+fn refuse_key_ties(grants: &[Grant]) -> Result<(), ConfigError> {
+    for (position, grant) in grants.iter().enumerate() {
+        let same = |earlier: &&Grant| earlier.module == grant.module;
+        for earlier in grants[..position].iter().filter(same) {
+            if let Some(key) = grant.keys.keys().find(|key| earlier.keys.contains_key(key)) {
+                return Err(ConfigError::at(
+                    grant.from.clone(),
+                    format!(
+                        "`{}` is already granted the key `{key}` at {}",
+                        grant.module, earlier.from
+                    ),
+                )
+                .with_hint("write all of its envelopes into one grant"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses keys that nobody defines, and envelopes that a key is not for.
+fn check_keys(grant: &Grant, config: &Config) -> Result<(), ConfigError> {
+    for (name, envelopes) in &grant.keys {
+        let refuse = |message: String| ConfigError::at(grant.from.clone(), message);
+        let Some(key) = config.keys.get(name) else {
+            let error = refuse(format!("key `{name}` is granted, and not defined"));
+            let known = config.keys.keys().map(KeyName::as_str);
+            return Err(match crate::suggest::nearest(name.as_str(), known) {
+                Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
+                None => error.with_hint(format!("define it as `[key.{name}]`")),
+            });
+        };
+        if let Some(envelope) = envelopes
+            .iter()
+            .find(|envelope| !key.uses.allow(**envelope))
+        {
+            return Err(refuse(format!(
+                "key `{name}` is granted for `{envelope}`, and is for {}",
+                key.uses
+            ))
+            .with_hint(format!(
+                "add it to `use` of `[key.{name}]`, or take it out of the grant"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses two grants of one module for the same pattern of origins. Different

@@ -316,6 +316,16 @@ impl<'a> Table<'a> {
         Ok(tables)
     }
 
+    /// The keys of the table, as names that the user chose.
+    pub(super) fn names(&self) -> Vec<Text<'a>> {
+        let name = |name: &'a Spanned<std::borrow::Cow<'a, str>>| Text {
+            source: self.source,
+            value: name.get_ref(),
+            span: name.span(),
+        };
+        self.table.keys().map(name).collect()
+    }
+
     /// The tables of `[[KEY]]`.
     pub(super) fn array_of_tables(&self, key: &str) -> Result<Vec<Self>, ConfigError> {
         let Some(value) = self.entry(key) else {

@@ -41,9 +41,11 @@ impl Config {
         }
         sections.extend(self.proxies().map(super::proxy::toml));
         sections.extend(self.gateway.toml());
+        sections.extend(self.memo.toml());
         sections.extend(self.deny.iter().map(deny_toml));
         sections.extend(self.credentials.values().map(credential_toml));
         sections.extend(self.certificates.values().map(super::certificate::toml));
+        sections.extend(self.keys.values().map(super::key::toml));
         sections.extend(self.grants.iter().map(grant_toml));
         sections.extend(self.routes.iter().map(super::route::toml));
         sections.join("\n")
@@ -62,7 +64,7 @@ pub(crate) fn credential_toml(spec: &CredentialSpec) -> String {
 
 /// The value of `source`.
 fn source_toml(source: &SourceSpec) -> String {
-    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let path = path_toml;
     let mut keys = Vec::new();
     let mut timeout = None;
     let mut insecure = false;
@@ -135,7 +137,9 @@ fn deny_toml(deny: &Deny) -> String {
 pub(crate) fn grant_toml(grant: &Grant) -> String {
     let mut text = "[[grant]]\n".to_owned();
     line(&mut text, "module", &quoted(&grant.module.to_string()));
-    line(&mut text, "origins", &array(&grant.origins));
+    if !grant.origins.is_empty() {
+        line(&mut text, "origins", &array(&grant.origins));
+    }
     if grant.methods != Method::READING {
         line(&mut text, "methods", &array(&grant.methods));
     }
@@ -157,7 +161,27 @@ pub(crate) fn grant_toml(grant: &Grant) -> String {
             &format!("{{ {} }}", pairs.join(", ")),
         );
     }
+    if !grant.keys.is_empty() {
+        let pairs: Vec<String> = grant
+            .keys
+            .iter()
+            .map(|(key, envelopes)| format!("{key} = {}", array(envelopes)))
+            .collect();
+        line(&mut text, "keys", &format!("{{ {} }}", pairs.join(", ")));
+    }
+    if let Some(domain) = &grant.domain {
+        line(&mut text, "domain", &quoted(&domain.to_string()));
+    }
+    if let Some(remember) = grant.remember {
+        line(&mut text, "remember", "true");
+        line(&mut text, "remember-for", &seconds(remember));
+    }
     text
+}
+
+/// `path` as a TOML string.
+pub(super) fn path_toml(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 pub(super) fn line(text: &mut String, key: &str, value: &str) {

@@ -14,13 +14,14 @@ pub const SCHEMA_DEPTH: usize = 32;
 
 /// Flags of the program that no parameter may be called like. (`version` is
 /// none of them: after the fetcher it is a parameter.)
-pub const RESERVED_FLAGS: [&str; 27] = [
+pub const RESERVED_FLAGS: [&str; 28] = [
     "algorithm",
     "allow",
     "color",
     "config",
     "credential",
     "dry-run",
+    "each",
     "executable",
     "gc-root",
     "hash",

@@ -79,6 +79,7 @@ pub(crate) fn consent(typed: &str, allow: &str, credentials: &str) -> Consent {
             .split_whitespace()
             .map(|text| ArgvCredential::parse(text).unwrap())
             .collect(),
+        ..Consent::default()
     }
 }
 

@@ -256,6 +256,9 @@ fn granted(
         paths: None,
         redirects: Vec::new(),
         credentials: BTreeMap::from([(slot.clone(), spec.name.clone())]),
+        keys: BTreeMap::new(),
+        domain: None,
+        remember: None,
         from: Provenance::BuiltIn,
     }];
     config

@@ -64,6 +64,9 @@ pub(crate) async fn add(context: &Context, args: &GrantAddArgs) -> Result<(), Fa
         paths,
         redirects: values("--redirect", &args.redirect)?,
         credentials,
+        keys: BTreeMap::new(),
+        domain: None,
+        remember: None,
         from: Provenance::Argv,
     };
     let mut draft = Draft::open(&context.environment)?;

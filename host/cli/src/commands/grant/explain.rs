@@ -43,6 +43,7 @@ pub(crate) async fn explain(
         },
         allow: fetching::origins(allow)?,
         credentials,
+        ..Consent::default()
     };
     let mut explained = Vec::new();
     for selected in all {
