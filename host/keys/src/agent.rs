@@ -161,19 +161,29 @@ fn ask(socket: &Path, request: &[u8], patience: Duration) -> Result<Vec<u8>, Age
     stream
         .set_read_timeout(Some(patience))
         .and_then(|()| stream.set_write_timeout(Some(LISTING)))
-        .map_err(AgentProblem::Io)?;
+        .map_err(broken)?;
     let mut message = Vec::with_capacity(4 + request.len());
     put_string(&mut message, request);
-    stream.write_all(&message).map_err(AgentProblem::Io)?;
+    stream.write_all(&message).map_err(broken)?;
     let mut length = [0; 4];
-    stream.read_exact(&mut length).map_err(AgentProblem::Io)?;
+    stream.read_exact(&mut length).map_err(broken)?;
     let length = u32::from_be_bytes(length);
     if length > MAX_ANSWER_BYTES {
         return Err(AgentProblem::Protocol);
     }
     let mut answer = vec![0; length as usize];
-    stream.read_exact(&mut answer).map_err(AgentProblem::Io)?;
+    stream.read_exact(&mut answer).map_err(broken)?;
     Ok(answer)
+}
+
+/// What the system says of who is late or gone, in words for the user.
+fn broken(error: io::Error) -> AgentProblem {
+    let told = |text| io::Error::new(error.kind(), text);
+    AgentProblem::Io(match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => told("it takes too long"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => told("it hung up"),
+        _ => error,
+    })
 }
 
 #[cfg(test)]
