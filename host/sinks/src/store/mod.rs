@@ -20,6 +20,7 @@ mod entry;
 mod environment;
 mod error;
 mod gc_root;
+mod plain_file;
 mod protected;
 mod reach;
 mod reader;

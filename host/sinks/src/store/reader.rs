@@ -117,6 +117,16 @@ impl StoreReader {
             .map_err(SinkError::of_source(&self.store.label()))
     }
 
+    /// What messages call the store.
+    pub(super) fn label(&self) -> String {
+        self.store.label()
+    }
+
+    /// Where its files lie.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn ask(
         &self,
         paths: &[StorePath],
