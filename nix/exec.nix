@@ -14,6 +14,9 @@ in
 {
   inherit fetch;
 
+  # Signatures that the user made before.
+  sign = import ./sign.nix { inherit fetch; };
+
   # The fetches of a lock file, by name.
   fromLock = import ./lock.nix { inherit fetch; };
 }

@@ -19,11 +19,14 @@ let
     filter
     fromJSON
     genList
+    hasContext
     head
     isString
     length
     listToAttrs
+    mapAttrs
     match
+    pathExists
     readFile
     removeAttrs
     replaceStrings
@@ -31,6 +34,7 @@ let
     stringLength
     substring
     toJSON
+    unsafeDiscardStringContext
     ;
 
   fail = message: throw "fetchhost.nix: ${message}";
@@ -178,20 +182,91 @@ let
     else
       owner;
 
+  # Nix prints the URL where nobody listens: so it says what to start.
+  gateway =
+    route: fetcher:
+    "http://127.0.0.1:${toString port}/v1/${route}/start-nix-fetchhost-serve/${encode fetcher}/content";
+
+  ofOwner = if owner == null then "" else "&owner=${checkOwner}";
+
   urlOf =
     {
       fetcher,
       params,
+      inputs,
       hash,
       name,
       mode,
       executable,
     }:
-    # Nix prints the URL where nobody listens: so it says what to start.
-    "http://127.0.0.1:${toString port}/v1/fetch/start-nix-fetchhost-serve/${encode fetcher}/content"
+    gateway "fetch" fetcher
     + "?mode=${mode}&name=${encode name}&hash=${encode hash}&params=${encode (toJSON params)}"
+    + (if inputs == { } then "" else "&inputs=${encode (toJSON inputs)}")
     + (if executable then "&executable=1" else "")
-    + (if owner == null then "" else "&owner=${checkOwner}");
+    + ofOwner;
+
+  signatureUrlOf =
+    {
+      fetcher,
+      params,
+      inputs,
+      name,
+      ...
+    }:
+    gateway "signature" fetcher
+    + "?name=${encode name}&params=${encode (toJSON params)}&inputs=${encode (toJSON inputs)}"
+    + ofOwner;
+
+  # ---- The files that a fetcher is given.
+
+  # Where each lies in the store. A file beside the expression is copied there.
+  pathsOf =
+    fetcher: inputs:
+    let
+      known = table.${fetcher}.inputs or [ ];
+      unknown = filter (name: !(elem name known)) (attrNames inputs);
+      missing = filter (name: !(inputs ? ${name})) known;
+      pathOf =
+        name: file:
+        let
+          path = "${file}";
+        in
+        if substring 0 (stringLength builtins.storeDir + 1) path == "${builtins.storeDir}/" then
+          path
+        else
+          fail "the input `${name}` of `${fetcher}` is no file of the Nix store: name a derivation, or a file beside the expression as a path and not as a text";
+    in
+    if unknown != [ ] then
+      fail "`${fetcher}` is given no file `${head unknown}`"
+    else if missing != [ ] then
+      fail "`${fetcher}` needs the file `${head missing}` among its `inputs`"
+    else
+      mapAttrs pathOf inputs;
+
+  # What lies in none of the derivations that are built later has to be there while Nix evaluates.
+  built = path: !(hasContext path) || pathExists path;
+
+  # A signature that the gateway looks up while Nix evaluates.
+  lookUp =
+    output:
+    let
+      inherit (output) fetcher inputs;
+      absent = filter (name: !(built inputs.${name})) (attrNames inputs);
+    in
+    if !(table.${fetcher}.signs or false) then
+      fail "`${fetcher}` needs `hash`, which `nix-fetchhost prefetch ${fetcher}` prints"
+    else if !(builtins ? currentSystem) then
+      fail "without `hash` a signature is looked up while Nix evaluates, which pure evaluation does not allow; `nix-fetchhost run ${fetcher} --json` prints the hash"
+    else if output.mode != "flat" || output.executable then
+      fail "without `hash` a signature is a plain file: leave out `mode` and `executable`"
+    else if absent != [ ] then
+      fail "the input `${head absent}` of `${fetcher}` is not there: ${inputs.${head absent}}"
+    else
+      builtins.fetchurl {
+        # Nix takes no URL that depends on a build; what it names has been built.
+        url = unsafeDiscardStringContext (signatureUrlOf output);
+        inherit (output) name;
+      };
 
   # ---- The hash.
 
@@ -223,12 +298,13 @@ let
 
   # A fixed-output derivation for what a fetcher makes of `params`. `mode` ("flat" or "nar": what the
   # hash is over) and `name` follow from the parameters; a fetcher of somebody else's, by its
-  # PATH#sha256=HEX, needs both.
+  # PATH#sha256=HEX, needs both. Only a fetcher that signs can do without `hash`.
   fetch =
     {
       fetcher,
       params,
-      hash,
+      inputs ? { },
+      hash ? null,
       name ? null,
       mode ? null,
       executable ? false,
@@ -242,6 +318,7 @@ let
           hash
           executable
           ;
+        inputs = pathsOf fetcher inputs;
         mode = chooseMode {
           inherit fetcher mode executable;
           ruled = rule.mode or null;
@@ -257,20 +334,23 @@ let
       };
       isNar = output.mode == "nar";
     in
-    derivation (
-      {
-        inherit (output) name;
-        system = "builtin";
-        builder = "builtin:fetchurl";
-        # Never by a remote builder, whose loopback interface is another one.
-        preferLocalBuild = true;
-        url = urlOf output;
-        outputHashMode = if isNar then "recursive" else "flat";
-        outputHashAlgo = algorithmOf hash;
-        outputHash = hash;
-      }
-      // (if isNar then { unpack = true; } else { })
-    );
+    if hash == null then
+      lookUp output
+    else
+      derivation (
+        {
+          inherit (output) name;
+          system = "builtin";
+          builder = "builtin:fetchurl";
+          # Never by a remote builder, whose loopback interface is another one.
+          preferLocalBuild = true;
+          url = urlOf output;
+          outputHashMode = if isNar then "recursive" else "flat";
+          outputHashAlgo = algorithmOf hash;
+          outputHash = hash;
+        }
+        // (if isNar then { unpack = true; } else { })
+      );
 
   # `fetch` with the parameters beside `hash`, `name`, `mode` and `executable`. Null is as good as
   # leaving out.
@@ -303,6 +383,10 @@ in
 
   # The fetches of a lock file, by name: `fromLock ./fetches.lock.json`. `nix-fetchhost lock` writes it.
   fromLock = import ./lock.nix { inherit fetch; };
+
+  # A signature that the user made before: `sign { src = ./app.tar.gz; key = "release"; format = "minisign"; }`.
+  # Looked up, and never made, by an expression.
+  sign = import ./sign.nix { inherit fetch; };
 
   # The artifacts of a GitLab CI job.
   # { project, hash, job-id | ref + job, url ? "https://gitlab.com", path ?, unpack ?, strip-components ? }

@@ -1,6 +1,7 @@
 //! What can be typed. Meaning is given to it in `commands`.
 
 pub(crate) mod cache;
+pub(crate) mod memo;
 
 use std::path::PathBuf;
 
@@ -71,7 +72,7 @@ pub(crate) enum Command {
     /// Fetch what fetches.toml wants, and write the hashes into fetches.lock.json
     #[command(after_help = LOCK_HELP)]
     Lock(LockArgs),
-    /// Let builds of the Nix daemon have what a lock file names, through the gateway
+    /// Let builds of the Nix daemon have what a lock file names, through the gateway; or a key sign given contents
     Approve(ApproveArgs),
     /// Fetch what derivations will need into the Nix store, all at once, ahead of the build
     #[command(after_help = REALISE_HELP)]
@@ -88,12 +89,15 @@ pub(crate) enum Command {
     /// Look at what modules are granted, and change it
     #[command(subcommand)]
     Grant(GrantCommand),
-    /// Make keys that sign what goes into a binary cache, in Nix's format
+    /// Look at the keys that sign files; make keys that sign what goes into a binary cache, in Nix's format
     #[command(subcommand)]
     Key(KeyCommand),
     /// Look after a binary cache, on disk or in a bucket
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Look at what is remembered: signatures, and results without a declared hash
+    #[command(subcommand)]
+    Memo(memo::MemoCommand),
     /// Show the whole story on this machine: a stand-in for GitLab, a token, a redirect, a verified result
     Demo(DemoArgs),
     /// List the latest runs, or show one by its ticket
@@ -174,6 +178,9 @@ pub(crate) struct FetchArgs {
     /// file:///DIR?compression=zstd&secret-key=FILE, or s3://BUCKET?region=REGION; repeatable
     #[arg(long, value_name = "DEST")]
     pub(crate) to: Vec<String>,
+    /// A file that the fetcher is given; repeatable
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) input: Vec<String>,
     /// Also reach this origin, directly and by redirect, never with a credential; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow: Vec<String>,
@@ -209,9 +216,9 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = FETCH_HEADING)]
 pub(crate) struct RunArgs {
-    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too
+    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too. A signature needs none
     #[arg(long)]
-    pub(crate) hash: String,
+    pub(crate) hash: Option<String>,
     #[command(flatten)]
     pub(crate) fetch: FetchArgs,
     /// Keep the store path from being collected as garbage, by this link to it
@@ -226,6 +233,10 @@ pub(crate) struct RunArgs {
     /// Fetch although every destination already holds the output
     #[arg(long, help_heading = FETCH_HEADING)]
     pub(crate) refetch: bool,
+    /// Run once for each path of a list, given as NAME, in parallel: one path in each line of FILE, or of stdin
+    /// with `-`. `out:` names a folder then
+    #[arg(long, value_name = "NAME=FILE", help_heading = FETCH_HEADING, conflicts_with_all = ["hash", "gc_root", "dry_run", "provenance", "refetch"])]
+    pub(crate) each: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -248,9 +259,12 @@ pub(crate) struct ExecArgs {
     /// The parameters as one JSON object, or - to read it from stdin
     #[arg(value_name = "JSON", help_heading = "Arguments")]
     pub(crate) params: String,
-    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too
+    /// The declared hash: sha256-…, or sha256:HEX; sha512, sha1 and md5 too. A signature needs none
     #[arg(long)]
-    pub(crate) hash: String,
+    pub(crate) hash: Option<String>,
+    /// A file of the store that the fetcher is given; repeatable
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) input: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -289,14 +303,18 @@ pub(crate) struct LockArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// Lock files; what they hold now is approved, not what they may hold later
-    #[arg(value_name = "FILE", required_unless_present = "list")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Take back what was approved of these files
+    /// Lock files; what they hold now is approved, not what they may hold later. With --key, digests of
+    /// contents: sha256:HEX or sha256-…
+    #[arg(value_name = "FILE|DIGEST", required_unless_present = "list")]
+    pub(crate) what: Vec<PathBuf>,
+    /// Let this configured key sign contents with these digests where its name is not typed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    /// Take back what was approved
     #[arg(long, conflicts_with = "list")]
     pub(crate) withdraw: bool,
     /// List what is approved
-    #[arg(long, conflicts_with = "files")]
+    #[arg(long, conflicts_with = "what")]
     pub(crate) list: bool,
 }
 
@@ -448,6 +466,18 @@ pub(crate) enum GrantCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
+    /// List the configured keys; none is unlocked
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public half of a configured key, for `public-key` and for who verifies; asks for its passphrase
+    /// if it must
+    Show {
+        /// What the configuration calls it
+        name: String,
+    },
     /// Write a new secret key into a file for you alone, and print the public key
     Generate {
         /// What signatures call the key, for instance cache.example.com-1

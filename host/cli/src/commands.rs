@@ -15,6 +15,7 @@ pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod man;
+pub(crate) mod memo;
 pub(crate) mod prefetch;
 pub(crate) mod realise;
 pub(crate) mod run;

@@ -6,15 +6,19 @@
 mod consent;
 mod dry_run;
 mod output;
+mod remembered;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::ArgMatches;
 use fetchhost_credentials::{Cancel, ask_hidden};
-use fetchhost_formats::{Hash, StoreName};
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome};
+use fetchhost_engine::Desk;
+use fetchhost_formats::{Hash, HashAlgorithm, StoreName};
+use fetchhost_keys::Signers;
+use fetchhost_memo::Memo;
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Signed, SigningDesk, Unlocking};
 use fetchhost_policy::{Broker, Consent, Origin};
 use fetchhost_sinks::{Destination, DestinationError};
 use fetchhost_transport::Client;
@@ -32,15 +36,21 @@ use crate::progress::Progress;
 use crate::provenance;
 use crate::report::ResultReport;
 use crate::signals;
+use crate::signing::{self, Desks, Inputs};
 
 pub(crate) use consent::{credentials, effective_origin, origins};
 pub(crate) use output::mode_and_name;
+pub(crate) use remembered::Remembering;
 
 /// A job and what its report needs.
 pub(crate) struct Fetching {
     selected: Selected,
     session: Session,
     job: Job,
+    /// What signs for the job, for the record.
+    desk: Option<Arc<SigningDesk>>,
+    /// Where the hash is remembered, when nobody declared it.
+    remembering: Option<Remembering>,
     /// The parameters, for the record.
     parameters: Map<String, Value>,
     /// The origin that is asked first and those that were typed, to explain what is granted.
@@ -51,8 +61,12 @@ pub(crate) struct Fetching {
 #[derive(Clone)]
 pub(crate) struct Session {
     client: Client,
-    /// Ends questions and programs for credentials; not for one of several fetches.
-    cancel: Option<Cancel>,
+    /// Unlocks keys, each once.
+    keys: Arc<Unlocking>,
+    /// What signs with them, made when the first fetch needs it.
+    desks: Arc<OnceLock<Desks>>,
+    /// Ends questions and programs for credentials and keys; not for one of several fetches.
+    cancel: Vec<Cancel>,
     progress: Arc<Progress>,
 }
 
@@ -63,9 +77,14 @@ impl Session {
         let keyring = context
             .keyring()
             .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
+        let asking = Arc::clone(&progress);
+        let signers = Signers::new()
+            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
         Self {
-            cancel: Some(keyring.cancel()),
+            cancel: vec![keyring.cancel(), signers.cancel()],
             client: context.client(Arc::new(keyring)),
+            keys: Arc::new(Unlocking::new(signers)),
+            desks: Arc::default(),
             progress,
         }
     }
@@ -74,9 +93,25 @@ impl Session {
     pub(crate) fn share(&self, progress: Progress) -> Self {
         Self {
             client: self.client.with_own_journal(),
-            cancel: None,
+            keys: Arc::clone(&self.keys),
+            desks: Arc::clone(&self.desks),
+            cancel: Vec::new(),
             progress: Arc::new(progress),
         }
+    }
+
+    /// What signs, for all fetches that share this.
+    fn desks(&self, context: &Context) -> Result<&Desks, Failure> {
+        if let Some(desks) = self.desks.get() {
+            return Ok(desks);
+        }
+        let desks = Desks::new(context, &self.client, Arc::clone(&self.keys))?;
+        Ok(self.desks.get_or_init(|| desks))
+    }
+
+    /// What is remembered.
+    fn memo(&self, context: &Context) -> Result<Arc<Memo>, Failure> {
+        Ok(self.desks(context)?.memo())
     }
 
     /// What shows the course of it.
@@ -86,10 +121,33 @@ impl Session {
 
     /// What waits for the user or a program tidies up before this process ends.
     pub(crate) fn end(&self) {
-        if let Some(cancel) = &self.cancel {
-            cancel.fire();
-        }
+        self.cancel.iter().for_each(Cancel::fire);
         self.progress.finish();
+    }
+}
+
+/// What a command line says.
+pub(crate) struct Typed {
+    /// The parameters, checked against the fetcher's schema.
+    pub(crate) params: params::Params,
+    /// What typing them consents to.
+    pub(crate) consent: Consent,
+}
+
+impl Typed {
+    pub(crate) fn new(
+        selected: &Selected,
+        args: &FetchArgs,
+        matches: &ArgMatches,
+    ) -> Result<Self, Failure> {
+        let params = params::collect(
+            &selected.description()?.parameters,
+            args.params.as_deref(),
+            &args.param,
+            matches,
+        )?;
+        let consent = consent::typed(selected, &params, args)?;
+        Ok(Self { params, consent })
     }
 }
 
@@ -105,6 +163,10 @@ pub(crate) struct Request<'a> {
     pub(crate) expectation: Expectation,
     /// Where the output is wanted.
     pub(crate) wanted: Wanted<'a>,
+    /// The files that the fetcher is given.
+    pub(crate) inputs: Inputs,
+    /// Where the hash is remembered, when nobody declared it.
+    pub(crate) remembering: Option<Remembering>,
 }
 
 /// Where the output is wanted, and how much.
@@ -121,31 +183,30 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Fetching {
-    /// Gives what was typed its meaning.
-    pub(crate) fn typed(
+    /// Gives what was typed its meaning. Without an expectation the hash is one that is remembered.
+    pub(crate) async fn typed(
         context: &Context,
         selected: Selected,
         args: &FetchArgs,
         matches: &ArgMatches,
-        expectation: Expectation,
+        expectation: Option<Expectation>,
         wanted: Wanted<'_>,
     ) -> Result<Self, Failure> {
-        let description = selected.description()?;
-        let params = params::collect(
-            &description.parameters,
-            args.params.as_deref(),
-            &args.param,
-            matches,
-        )?;
-        let consent = consent::typed(&selected, &params, args)?;
+        let typed = Typed::new(&selected, args, matches)?;
+        let inputs = signing::open_typed(selected.description()?, &args.input)?;
+        let session = Session::new(context, Progress::new(context.printer));
+        let params = typed.params.object;
+        let (expectation, remembering) =
+            known(context, &session, &selected, &params, expectation, true).await?;
         let request = Request {
-            params: params.object,
+            params,
             output: &args.output,
-            consent: Some(consent),
+            consent: Some(typed.consent),
             expectation,
             wanted,
+            inputs,
+            remembering,
         };
-        let session = Session::new(context, Progress::new(context.printer));
         Self::prepare(context, &session, selected, request)
     }
 
@@ -162,9 +223,14 @@ impl Fetching {
             consent,
             expectation,
             wanted,
+            inputs,
+            remembering,
         } = request;
         let description = selected.description()?;
         let (mode, name) = mode_and_name(description, &params, output, "--")?;
+        if let Some(remembering) = &remembering {
+            remembering.check(mode, output.executable)?;
+        }
         let destinations = destinations(context, session, &wanted)?;
         let effective = effective_origin(&selected, &params)?;
         let config = &context.settings.config;
@@ -175,6 +241,13 @@ impl Fetching {
             config,
             consent.as_ref(),
         )?;
+        let desk = description
+            .signs()
+            .then(|| {
+                let desks = session.desks(context)?;
+                desks.desk(context, &selected, &params, consent.as_ref(), &inputs)
+            })
+            .transpose()?;
         let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
@@ -186,6 +259,8 @@ impl Fetching {
             destinations,
             refetch: wanted.refetch,
             broker: Arc::new(broker),
+            inputs: signing::of_job(inputs),
+            desk: desk.clone().map(|desk| desk as Arc<dyn Desk>),
             client: session.client.clone(),
             limits: config.limits(),
             tmp: context.environment.tmp.clone(),
@@ -195,6 +270,8 @@ impl Fetching {
             selected,
             session: session.clone(),
             job,
+            desk,
+            remembering,
             parameters: params,
             origins: effective
                 .into_iter()
@@ -235,9 +312,9 @@ impl Fetching {
         let Session {
             client, progress, ..
         } = self.session.clone();
-        let selected = self.selected.clone();
-        let ended = self.run_job(limit).await;
-        let done = Done::of(&selected, &client);
+        let (selected, desk) = (self.selected.clone(), self.desk.clone());
+        let ended = self.run_job(context, limit).await;
+        let done = Done::of(&selected, &client, &signed(desk.as_deref()));
         let mut ended = ended.and_then(|(outcome, report)| {
             if let Some(path) = provenance {
                 if progress.has_planned() {
@@ -270,35 +347,63 @@ impl Fetching {
         ended
     }
 
-    async fn run_job(self, limit: Option<Duration>) -> Result<(Outcome, ResultReport), Failure> {
+    async fn run_job(
+        self,
+        context: &Context,
+        limit: Option<Duration>,
+    ) -> Result<(Outcome, ResultReport), Failure> {
         let Self {
             selected,
             session,
             job,
+            desk,
+            remembering,
             ..
         } = self;
+        let executable = job.executable;
+        let is_declared = desk.is_some()
+            || remembering.is_none() && matches!(job.expectation, Expectation::Declared(_));
         let running = fetchhost_pipeline::run(job);
         let ended = until_stopped(running, limit, &session.progress).await;
         if ended.is_ok() {
             caches::given_up().await;
         }
         session.end();
-        let outcome = ended??;
+        let explained = |mut failure: Failure| {
+            if let Some(remembering) = &remembering {
+                remembering.explain(&mut failure);
+            }
+            failure
+        };
+        let outcome = ended?.map_err(explained)?;
         let report = ResultReport::new(
             &selected.id,
             &selected.module.digest(),
             &selected.fetcher,
             &outcome,
             &session.client.journal(),
-        );
+            &signed(desk.as_deref()),
+        )
+        .verified(is_declared);
         match outcome.failure() {
-            None => Ok((outcome, report)),
+            None => {
+                if let Some(remembering) = &remembering {
+                    let settled = remembering.settle(context, &outcome.output, executable);
+                    settled.await?;
+                }
+                Ok((outcome, report))
+            }
             Some(error) => Err(Failure {
                 done: Some(Box::new(Partial::Result(report))),
                 ..error.into()
             }),
         }
     }
+}
+
+/// What was signed so far.
+fn signed(desk: Option<&SigningDesk>) -> Vec<Signed> {
+    desk.map(SigningDesk::signed).unwrap_or_default()
 }
 
 /// Runs a job until it ends, a signal comes, or the time is up.
@@ -335,6 +440,37 @@ async fn elapsed(limit: Option<Duration>) -> Duration {
         }
         None => std::future::pending().await,
     }
+}
+
+/// What the output's hash must be, when it is declared or the fetcher signs: no signature is known beforehand.
+pub(crate) fn expectation(
+    context: &Context,
+    selected: &Selected,
+    hash: Option<&str>,
+) -> Result<Option<Expectation>, Failure> {
+    match hash {
+        Some(text) => declared_hash(context, text).map(|hash| Some(Expectation::Declared(hash))),
+        None if selected.description()?.signs() => {
+            Ok(Some(Expectation::Unknown(HashAlgorithm::Sha256)))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The expectation, or one from what is remembered.
+pub(crate) async fn known(
+    context: &Context,
+    session: &Session,
+    selected: &Selected,
+    params: &Map<String, Value>,
+    expectation: Option<Expectation>,
+    is_typed: bool,
+) -> Result<(Expectation, Option<Remembering>), Failure> {
+    if let Some(expectation) = expectation {
+        return Ok((expectation, None));
+    }
+    let remembering = Remembering::look_up(context, session, selected, params, is_typed).await?;
+    Ok((remembering.expectation(), Some(remembering)))
 }
 
 /// Reads a declared hash; weak ones are accepted with a warning, as Nix does.

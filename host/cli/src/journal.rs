@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use fetchhost_pipeline::Signed;
 use fetchhost_policy::{DisplayUrl, parse_url};
 use fetchhost_transport::Client;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,9 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Selected;
 use crate::failure::Failure;
-use crate::report::{ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, hex};
+use crate::report::{
+    ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, SignatureReport, hex,
+};
 
 /// When the record reaches this size, in bytes, it becomes the old one, and the old one goes.
 const ROTATE_AT: u64 = 8 << 20;
@@ -59,15 +62,18 @@ pub(crate) struct Done {
     pub(crate) module_digest: String,
     /// Each request that was sent, in order.
     pub(crate) contacts: Vec<ContactReport>,
+    /// Each signature that the module was given, in order.
+    pub(crate) signatures: Vec<SignatureReport>,
 }
 
 impl Done {
-    /// What ran, and whom `client` asked so far.
-    pub(crate) fn of(selected: &Selected, client: &Client) -> Self {
+    /// What ran, whom `client` asked so far, and what was signed.
+    pub(crate) fn of(selected: &Selected, client: &Client, signed: &[Signed]) -> Self {
         Self {
             module: selected.id.to_string(),
             module_digest: hex(&selected.module.digest()),
             contacts: client.journal().iter().map(ContactReport::new).collect(),
+            signatures: signed.iter().map(SignatureReport::new).collect(),
         }
     }
 }

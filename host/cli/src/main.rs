@@ -31,6 +31,7 @@ mod report;
 mod serving;
 mod settings;
 mod signals;
+mod signing;
 mod trace;
 mod typed;
 mod unattended;
@@ -44,6 +45,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches};
 use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::cache::CacheCommand;
+use crate::args::memo::MemoCommand;
 use crate::args::{
     Cli, Command, ConfigCommand, CredentialCommand, FetcherCommand, GrantCommand, KeyCommand,
     LogFormat, PrefetchArgs, RunArgs,
@@ -146,7 +148,13 @@ fn with_parameters(
     description: &FetcherDescription,
 ) -> clap::Command {
     let name = generic.get_name().to_owned();
-    let required = if name == "run" { " --hash <HASH>" } else { "" };
+    let mut required = match (name.as_str(), description.signs()) {
+        ("run", false) => " --hash <HASH>".to_owned(),
+        _ => String::new(),
+    };
+    for input in description.inputs.keys() {
+        required.push_str(&format!(" --input {input}=<PATH>"));
+    }
     let command = params::add_flags(clap::Command::new(name.clone()), &description.parameters);
     let command = match name.as_str() {
         "run" => RunArgs::augment_args(command),
@@ -220,10 +228,8 @@ async fn dispatch(
             allow,
             credential,
         }) => commands::grant::explain::explain(context, fetcher, origin, allow, credential).await,
-        Command::Key(KeyCommand::Generate { name, file }) => {
-            commands::key::generate(context, name, file)
-        }
-        Command::Key(KeyCommand::Public { file }) => commands::key::public(context, file),
+        Command::Key(command) => commands::key::key(context, command).await,
+        Command::Memo(command) => commands::memo::memo(context, command).await,
         Command::Cache(command) => commands::cache::cache(context, command).await,
         Command::Lock(args) => commands::lock::lock(context, args).await,
         Command::Approve(args) => commands::approve::approve(context, args).await,
@@ -258,7 +264,9 @@ fn printer(cli: &Cli) -> Printer {
         Command::Fetcher(FetcherCommand::List { json } | FetcherCommand::Inspect { json, .. }) => {
             *json
         }
-        Command::Credential(CredentialCommand::List { json })
+        Command::Key(KeyCommand::List { json })
+        | Command::Memo(MemoCommand::List { json })
+        | Command::Credential(CredentialCommand::List { json })
         | Command::Grant(GrantCommand::List { json }) => *json,
         _ => false,
     };

@@ -15,7 +15,6 @@ pub(crate) fn failure(argv: &[OsString], message: &clap::Error) -> Option<Failur
     let path = typed::subcommands(&root, argv);
     match message.kind() {
         ErrorKind::UnknownArgument => unknown_argument(&root, &path, argv, message),
-        ErrorKind::MissingRequiredArgument => missing_hash(&path, message),
         _ => None,
     }
 }
@@ -87,21 +86,6 @@ fn owners(root: &Command, path: &[&Command], argument: &str) -> Vec<String> {
         })
         .map(|command| format!("`{}`", command.get_name()))
         .collect()
-}
-
-/// Somebody who has no hash yet must learn where it comes from.
-fn missing_hash(path: &[&Command], message: &clap::Error) -> Option<Failure> {
-    let ContextValue::Strings(missing) = message.get(ContextKind::InvalidArg)? else {
-        return None;
-    };
-    let ([command], [only]) = (path, missing.as_slice()) else {
-        return None;
-    };
-    (command.get_name() == "run" && only.starts_with("--hash")).then(|| {
-        Failure::usage("`nix-fetchhost run` needs the declared hash, `--hash HASH`").with_hint(
-            "`nix-fetchhost prefetch` with the same parameters fetches once and prints it",
-        )
-    })
 }
 
 /// As it is typed.

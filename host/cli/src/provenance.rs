@@ -21,7 +21,7 @@ const BUILD_TYPE: &str = "urn:nix-fetchhost:fetch:v1";
 /// The statement for an output.
 ///
 /// The subject's digest is the output's declared hash; resolved dependencies are the module, by its
-/// digest, and what was contacted.
+/// digest, the contents that were signed, and what was contacted.
 pub(crate) fn statement(
     output: &FixedOutput,
     report: &ResultReport,
@@ -34,6 +34,19 @@ pub(crate) fn statement(
         "name": report.module(),
         "digest": { "sha256": report.module_digest() },
     })];
+    dependencies.extend(report.signatures().iter().map(|signed| {
+        json!({
+            "name": "signed content",
+            "digest": { "sha256": signed.content },
+            "annotations": {
+                "key": signed.key,
+                "fingerprint": signed.fingerprint,
+                "format": signed.format,
+                "parameters": signed.parameters,
+                "remembered": signed.remembered,
+            },
+        })
+    }));
     dependencies.extend(report.contacted().map(|url| json!({ "uri": url })));
     json!({
         "_type": "https://in-toto.io/Statement/v1",

@@ -1,15 +1,18 @@
 //! What `--json` prints: a versioned contract, published as `docs/schema/*.json`.
 
+mod signature;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use fetchhost_pipeline::{Outcome, SinkStatus};
+use fetchhost_pipeline::{Outcome, Signed, SinkStatus};
 use fetchhost_transport::Contact;
 
 use crate::commands::cache::push::PushReport;
 use crate::commands::cache::sign::SignReport;
 use crate::failure::{Failure, Partial};
 use crate::realise::report::RealiseReport;
+pub(crate) use signature::SignatureReport;
 
 /// The version of every object below. It grows only when a member changes its meaning or goes away.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -43,6 +46,11 @@ pub(crate) struct ResultReport {
     destinations: Vec<DestinationReport>,
     /// Each request that was sent, in order.
     contacts: Vec<ContactReport>,
+    /// Each signature that the module was given, in order.
+    signatures: Vec<SignatureReport>,
+    /// Whether the output was compared with a hash that somebody declared, or is a signature that was verified. What
+    /// was computed (`prefetch`) or remembered (`remember = true`) is not.
+    verified: bool,
 }
 
 /// How one destination fared.
@@ -84,6 +92,7 @@ impl ResultReport {
         fetcher: &str,
         outcome: &Outcome,
         contacts: &[Contact],
+        signed: &[Signed],
     ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -104,12 +113,58 @@ impl ResultReport {
                 .map(|verified| verified.nar_size()),
             destinations: outcome.sinks.iter().map(DestinationReport::new).collect(),
             contacts: contacts.iter().map(ContactReport::new).collect(),
+            signatures: signed.iter().map(SignatureReport::new).collect(),
+            verified: true,
+        }
+    }
+
+    /// Whether it was compared with what somebody declared, or is a signature.
+    pub(crate) fn verified(self, verified: bool) -> Self {
+        Self { verified, ..self }
+    }
+}
+
+/// The results of `run --each`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost results of a list")]
+pub(crate) struct EachReport {
+    /// 1.
+    schema_version: u32,
+    /// What succeeded, in the order of the list.
+    results: Vec<EachResult>,
+}
+
+/// The result for one path of the list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct EachResult {
+    /// The path as the list has it.
+    path: String,
+    /// What came of it.
+    result: ResultReport,
+}
+
+impl EachReport {
+    pub(crate) fn new<'a>(results: impl Iterator<Item = (String, &'a ResultReport)>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            results: results
+                .map(|(path, result)| EachResult {
+                    path,
+                    result: result.clone(),
+                })
+                .collect(),
         }
     }
 }
 
 /// What the statement of provenance needs.
 impl ResultReport {
+    pub(crate) fn store_path(&self) -> &str {
+        &self.store_path
+    }
+
     pub(crate) fn module(&self) -> &str {
         &self.module
     }
@@ -124,6 +179,11 @@ impl ResultReport {
 
     pub(crate) fn nar_hash(&self) -> Option<&str> {
         self.nar_hash.as_deref()
+    }
+
+    /// The signatures that the module was given.
+    pub(crate) fn signatures(&self) -> &[SignatureReport] {
+        &self.signatures
     }
 
     /// The URLs that were asked, without their queries.
@@ -361,5 +421,10 @@ pub(crate) mod tests {
     #[test]
     fn the_schema_of_dry_runs_is_the_published_one() {
         is_published::<DryRunReport<'_>>(include_str!("../../../docs/schema/dry-run.schema.json"));
+    }
+
+    #[test]
+    fn the_schema_of_lists_of_results_is_the_published_one() {
+        is_published::<EachReport>(include_str!("../../../docs/schema/results.schema.json"));
     }
 }

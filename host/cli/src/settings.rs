@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 
 /// The configuration in force and the files that it comes from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// Administrator's and user's configuration, merged.
     pub(crate) config: Config,

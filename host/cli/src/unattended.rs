@@ -3,14 +3,18 @@
 //! The gateway and `realise` share this: there is one place in which a URL of a derivation becomes a job.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fetchhost_credentials::Keyring;
-use fetchhost_formats::{Hash, OutputMode};
-use fetchhost_gateway::FetchUrl;
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Silent};
-use fetchhost_policy::{Broker, Config, Denial, printable};
+use fetchhost_engine::Desk;
+use fetchhost_formats::{Hash, HashAlgorithm, OutputMode, StoreName};
+use fetchhost_gateway::{FetchUrl, SignatureUrl, StoreInputs};
+use fetchhost_keys::Signers;
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome, SigningDesk, Silent, Unlocking};
+use fetchhost_policy::describe::FetcherDescription;
+use fetchhost_policy::{Broker, Denial, InputName, printable};
 use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
@@ -23,6 +27,7 @@ use crate::journal::{self, Done, Journal, Record};
 use crate::params;
 use crate::printer::Printer;
 use crate::report::ResultReport;
+use crate::signing::{self, Desks};
 
 /// The longest parameters that are recorded, in bytes of JSON.
 const MAX_RECORDED: usize = 4096;
@@ -30,18 +35,67 @@ const MAX_RECORDED: usize = 4096;
 /// Makes jobs of what expressions ask for.
 pub(crate) struct Unattended {
     fetchers: ByName,
-    config: Config,
+    context: Context,
     client: Client,
-    tmp: PathBuf,
+    /// What looks signatures up, made when the first fetch needs it.
+    desks: OnceLock<Desks>,
+}
+
+/// What an expression asks for, as records name it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The fetcher's name.
+    pub(crate) fetcher: &'a str,
+    /// The output's name.
+    pub(crate) name: &'a StoreName,
+    /// The fetcher's parameters.
+    params: &'a Map<String, Value>,
+    /// The files that the fetcher is given.
+    inputs: &'a StoreInputs,
+}
+
+impl<'a> From<&'a FetchUrl> for Asked<'a> {
+    fn from(url: &'a FetchUrl) -> Self {
+        Self {
+            fetcher: &url.fetcher,
+            name: &url.output.name,
+            params: &url.params,
+            inputs: &url.inputs,
+        }
+    }
+}
+
+impl<'a> From<&'a SignatureUrl> for Asked<'a> {
+    fn from(url: &'a SignatureUrl) -> Self {
+        Self {
+            fetcher: &url.fetcher,
+            name: &url.name,
+            params: &url.params,
+            inputs: &url.inputs,
+        }
+    }
+}
+
+/// A job, and what it is given signatures by.
+pub(crate) struct Prepared {
+    /// The job.
+    pub(crate) job: Job,
+    /// What looks signatures up for it.
+    desk: Option<Arc<SigningDesk>>,
 }
 
 impl Unattended {
     pub(crate) fn new(context: &Context, keyring: Arc<Keyring>) -> Result<Self, Failure> {
         Ok(Self {
             fetchers: ByName::new(context.engine()?),
-            config: context.settings.config.clone(),
             client: context.client(keyring),
-            tmp: context.environment.tmp.clone(),
+            context: Context {
+                printer: context.printer,
+                environment: context.environment.clone(),
+                settings: context.settings.clone(),
+                broken: None,
+            },
+            desks: OnceLock::new(),
         })
     }
 
@@ -52,45 +106,127 @@ impl Unattended {
 
     /// The job that fetches `url`, whatever is there already. It has no destination yet, and nobody
     /// watches it.
-    pub(crate) fn job(&self, url: &FetchUrl, selected: &Selected) -> Result<Job, Failure> {
+    pub(crate) async fn job(
+        &self,
+        url: &FetchUrl,
+        selected: &Selected,
+    ) -> Result<Prepared, Failure> {
+        let expectation = Expectation::Declared(url.output.hash.clone());
+        let mut prepared = self
+            .prepare(url.into(), url.output.mode, expectation, selected)
+            .await?;
+        prepared.job.executable = url.executable;
+        Ok(prepared)
+    }
+
+    /// The job that looks up a signature whose hash nobody knows.
+    pub(crate) async fn look_up(
+        &self,
+        url: &SignatureUrl,
+        selected: &Selected,
+    ) -> Result<Prepared, Failure> {
+        if !selected.description()?.signs() {
+            return Err(Failure::usage(format!(
+                "`{}` makes no signatures: what it fetches is not known without a hash",
+                selected.fetcher
+            ))
+            .with_hint("declare the `hash`"));
+        }
+        let expectation = Expectation::Unknown(HashAlgorithm::Sha256);
+        self.prepare(url.into(), OutputMode::Flat, expectation, selected)
+            .await
+    }
+
+    async fn prepare(
+        &self,
+        asked: Asked<'_>,
+        mode: OutputMode,
+        expectation: Expectation,
+        selected: &Selected,
+    ) -> Result<Prepared, Failure> {
+        let config = &self.context.settings.config;
         let description = selected.description()?;
-        let params = params::validate(&description.parameters, url.params.clone(), "")?;
-        let output = &url.output;
+        let params = params::validate(&description.parameters, asked.params.clone(), "")?;
         let (ruled_mode, _) = description
-            .output_for(&params, Some(output.name.clone()))
+            .output_for(&params, Some(asked.name.clone()))
             .map_err(|error| Failure::usage(with_causes(&error)))?;
-        if (output.mode, ruled_mode) == (OutputMode::Flat, OutputMode::Nar) {
+        if (mode, ruled_mode) == (OutputMode::Flat, OutputMode::Nar) {
             return Err(Failure::usage(
                 "with these parameters the output is a tree, or an executable, which has no flat hash",
             )
             .with_hint("declare mode `nar`, and the hash of the NAR"));
         }
+        // Parameters come from an expression that anybody may have written: they grant nothing.
+        let consent = None;
         let broker = Broker::new(
             selected.id.clone(),
             &selected.fetcher,
             description,
-            &self.config,
-            // Parameters come from an expression that anybody may have written: they grant nothing.
-            None,
+            config,
+            consent,
         )?;
         check_granted(&broker, selected, &params)?;
-        Ok(Job {
+        signing::policy(selected, &params, config, consent)?;
+        let inputs = signing::of_store(named(description, asked.inputs)?).await?;
+        let desk = description
+            .signs()
+            .then(|| {
+                let desks = self.desks()?;
+                desks.desk(&self.context, selected, &params, consent, &inputs)
+            })
+            .transpose()?;
+        let job = Job {
             module: Arc::clone(&selected.module),
             fetcher: selected.fetcher.clone(),
             params: Value::Object(params).to_string(),
-            name: output.name.clone(),
-            mode: output.mode,
-            executable: url.executable,
-            expectation: Expectation::Declared(output.hash.clone()),
+            name: asked.name.clone(),
+            mode,
+            executable: false,
+            expectation,
             destinations: Vec::new(),
             // Whoever asks for a job has looked already.
             refetch: true,
             broker: Arc::new(broker),
+            inputs: signing::of_job(inputs),
+            desk: desk.clone().map(|desk| desk as Arc<dyn Desk>),
             client: self.client.with_own_journal(),
-            limits: self.config.limits(),
-            tmp: self.tmp.clone(),
+            limits: config.limits(),
+            tmp: self.context.environment.tmp.clone(),
             observer: Arc::new(Silent),
-        })
+        };
+        Ok(Prepared { job, desk })
+    }
+
+    /// What looks signatures up. It unlocks no key, so that it asks nobody for a passphrase.
+    fn desks(&self) -> Result<&Desks, Failure> {
+        if let Some(desks) = self.desks.get() {
+            return Ok(desks);
+        }
+        let keys = Arc::new(Unlocking::new(Signers::new()));
+        let desks = Desks::new(&self.context, &self.client, keys)?;
+        Ok(self.desks.get_or_init(|| desks))
+    }
+}
+
+/// The files that an expression gives to a fetcher, which are all that it has.
+fn named(
+    description: &FetcherDescription,
+    inputs: &StoreInputs,
+) -> Result<BTreeMap<InputName, PathBuf>, Failure> {
+    let known = &description.inputs;
+    if let Some((name, _)) = inputs.iter().find(|(name, _)| !known.contains_key(*name)) {
+        return Err(Failure::usage(format!("the fetcher has no input `{name}`")));
+    }
+    let named: BTreeMap<_, _> = inputs
+        .iter()
+        .map(|(name, path)| (name.clone(), PathBuf::from(path)))
+        .collect();
+    match known.keys().find(|name| !named.contains_key(*name)) {
+        None => Ok(named),
+        Some(missing) => Err(
+            Failure::usage(format!("the input `{missing}` is not given"))
+                .with_hint("use `sign` of nix/fetchhost.nix, or name it among `inputs` there"),
+        ),
     }
 }
 
@@ -144,10 +280,12 @@ pub(crate) struct Ended {
 }
 
 /// Runs a job to its end.
-pub(crate) async fn carry_out(job: Job, selected: &Selected) -> Ended {
+pub(crate) async fn carry_out(prepared: Prepared, selected: &Selected) -> Ended {
+    let Prepared { job, desk } = prepared;
     let client = job.client.clone();
     let ended = fetchhost_pipeline::run(job).await;
-    let done = Done::of(selected, &client);
+    let signed = desk.map(|desk| desk.signed()).unwrap_or_default();
+    let done = Done::of(selected, &client, &signed);
     let mut got = None;
     let result = match ended {
         Err(error) => {
@@ -163,6 +301,7 @@ pub(crate) async fn carry_out(job: Job, selected: &Selected) -> Ended {
                 &selected.fetcher,
                 &outcome,
                 &client.journal(),
+                &signed,
             );
             match outcome.failure() {
                 None => Ok((outcome, report)),
@@ -187,17 +326,17 @@ fn recorded(params: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
     Cow::Owned(Map::from_iter([("…".to_owned(), told.into())]))
 }
 
-/// Appends a record of what `url` named to the user's, and returns the ticket that names it.
+/// Appends a record of what was asked for to the user's, and returns the ticket that names it.
 pub(crate) fn record(
     state: &Path,
     printer: Printer,
-    url: &FetchUrl,
+    asked: Asked<'_>,
     done: Done,
     ended: Result<&ResultReport, &Failure>,
 ) -> String {
     let ticket = journal::ticket().unwrap_or_default();
-    let params = recorded(&url.params);
-    let record = Record::new(ticket.clone(), &url.fetcher, &params, done, ended);
+    let params = recorded(asked.params);
+    let record = Record::new(ticket.clone(), asked.fetcher, &params, done, ended);
     if let Err(error) = Journal::new(state).append(&record) {
         printer.warning(&format!("this fetch was not recorded: {error}"));
     }

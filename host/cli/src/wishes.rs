@@ -142,7 +142,7 @@ pub(crate) fn check_public(params: &Map<String, Value>) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::usage(format!(
-        "the parameter `{name}` holds a URL with a password, signature or token, which the lock file and the Nix store would show to everybody"
+        "the parameter `{name}` holds a URL with a password, signature or token, which others would be shown, in a lock file, in the Nix store or where results are remembered"
     ))
     .with_hint("leave it out of the URL, and let the configuration grant a credential for its server"))
 }

@@ -13,6 +13,9 @@
 //! What is not approved for such builds is refused without a fetch, and is no failure of the fetch that the
 //! owner approved; of more than 60 refusals within a minute, the rest share one record.
 //!
+//! The failure of a fetch that is given files is not remembered: it looks a signature up, and is to work as soon as
+//! the owner has signed. It counts among the failures within a minute like any other.
+//!
 //! Every reason counts alike: were a wrong hash remembered in another way than missing content, asking
 //! twice would tell whether there is content.
 //!
@@ -137,8 +140,10 @@ impl Failures {
         is_owners: bool,
         now: Instant,
     ) {
-        let entry = (now, failed.clone());
-        insert(&mut self.answers, Question::of(url), entry);
+        if url.inputs.is_empty() {
+            let entry = (now, failed.clone());
+            insert(&mut self.answers, Question::of(url), entry);
+        }
         if !is_owners {
             self.fetches.count(now);
         }
@@ -165,6 +170,7 @@ mod tests {
     use fetchhost_formats::Hash;
 
     use super::*;
+    use crate::url::StoreInputs;
 
     fn url(name: &str, hash: u8) -> FetchUrl {
         FetchUrl {
@@ -175,6 +181,7 @@ mod tests {
                 hash: Hash::new(HashAlgorithm::Sha256, &[hash; 32]).unwrap(),
             },
             params: serde_json::Map::from_iter([("p".to_owned(), Value::from(1))]),
+            inputs: StoreInputs::default(),
             executable: false,
             owner: None,
         }
@@ -207,6 +214,25 @@ mod tests {
         failures.remember(&url("a", 1), &failed(None), false, now);
         assert!(failures.known(&url("b", 2), now).is_some());
         assert!(failures.known(&url("a", 1), now + REMEMBERED).is_none());
+    }
+
+    #[test]
+    fn what_is_signed_meanwhile_is_found_at_once() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        let mut signature = url("a", 1);
+        let path = "/nix/store/00000000000000000000000000000000-x".to_owned();
+        let inputs = [("content".parse().unwrap(), path)];
+        signature.inputs = StoreInputs::new(inputs.into()).unwrap();
+        // Whatever the reason was: it must not show which it was.
+        for got in [None, Some(9)] {
+            failures.remember(&signature, &failed(got), false, now);
+            assert_eq!(failures.known(&signature, now), None);
+        }
+        assert_eq!(failures.known(&url("a", 1), now), None);
+        for _ in 0..RATE {
+            failures.remember(&signature, &failed(None), false, now);
+        }
+        assert_eq!(failures.fetches.is_too_much(now), Some(None));
     }
 
     #[test]

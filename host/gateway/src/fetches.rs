@@ -1,11 +1,11 @@
 //! What the gateway needs of whoever carries fetches out.
 
-use fetchhost_formats::Hash;
+use fetchhost_formats::{FixedOutput, Hash};
 use fetchhost_sinks::Destination;
 use futures_util::future::BoxFuture;
 
 use crate::accounts::Caller;
-use crate::url::FetchUrl;
+use crate::url::{FetchUrl, SignatureUrl};
 
 /// Carries fetches out, by what the configuration grants and by nothing else. It keeps a record of each
 /// and tells the owner how it ended.
@@ -18,8 +18,19 @@ pub trait Fetches: Send + Sync + 'static {
         caller: Caller,
     ) -> BoxFuture<'a, Result<Box<dyn Fetch>, Unfit>>;
 
+    /// Looks a signature up for the owner, and puts it into a place; what it is, or why it is not there. Nothing
+    /// is ever signed.
+    fn look_up<'a>(
+        &'a self,
+        url: &'a SignatureUrl,
+        into: Destination,
+    ) -> BoxFuture<'a, Result<FixedOutput, Failed>>;
+
     /// Records that the gateway itself could not serve a fetch.
     fn fail(&self, url: &FetchUrl, caller: Caller, reason: &str) -> Failed;
+
+    /// The same of a signature that was found.
+    fn fail_look_up(&self, url: &SignatureUrl, reason: &str) -> Failed;
 }
 
 /// A fetch that may not be carried out: records that, and says why.

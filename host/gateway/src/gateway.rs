@@ -22,6 +22,7 @@ use crate::flight::Flights;
 use crate::metrics::Metrics;
 use crate::peers::{Peers, is_loopback};
 use crate::routes;
+use crate::signature::LookUps;
 use crate::stall::Stall;
 use crate::upstream::{Upstream, Upstreams};
 use crate::url::OwnerId;
@@ -92,6 +93,7 @@ pub(crate) struct Gateway {
     peers: Arc<dyn Peers>,
     places: Places,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) look_ups: LookUps,
     pub(crate) cache: Arc<Cache>,
     pub(crate) upstreams: Upstreams,
     pub(crate) shares: bool,
@@ -173,6 +175,7 @@ pub async fn serve(
     }
     let (cache, metrics) = (Arc::new(settings.cache), Arc::new(Metrics::default()));
     let activity = Arc::new(Activity::new());
+    let look_ups = LookUps::new(Arc::clone(&settings.fetches));
     let flights = Flights::new(
         settings.fetches,
         Arc::clone(&cache),
@@ -188,6 +191,7 @@ pub async fn serve(
         peers: settings.peers,
         places: Places::new(),
         flights: Arc::new(flights),
+        look_ups,
         cache,
         upstreams: Upstreams::new(settings.upstreams),
         shares: settings.share_with_local_users,

@@ -11,6 +11,7 @@
 //! | is it approved for builds of a daemon? | [`approvals`](Approvals), made of [lock files](LockFile) |
 //! | is it under way, or at hand, or known to fail? | `flight`, [`cache`](Cache), `failures` |
 //! | what is asked for by its store path alone? | `substituter`, [`upstream`](Upstream) |
+//! | a signature whose hash nobody knows? | `signature`, by its [URL](SignatureUrl) |
 //! | who carries it out? | whoever implements [`Fetches`]: this crate fetches nothing by itself |
 //!
 //! No byte of what is fetched leaves before the hash is verified: it is only ever read from the cache, which
@@ -34,6 +35,7 @@ mod metrics;
 mod peers;
 mod routes;
 mod rules;
+mod signature;
 mod stall;
 mod substituter;
 mod upstream;
@@ -47,4 +49,4 @@ pub use gateway::{Ended, PATIENCE, STALLED, Settings, serve};
 pub use lock::{LockFile, LockFileError, Locked, MAX_LOCK_FILE, is_fetch_name};
 pub use peers::{Kernel, Peers, is_loopback};
 pub use upstream::{Folder, Opened, Upstream};
-pub use url::{FetchUrl, MAX_LENGTH, OwnerId, UrlError};
+pub use url::{FetchUrl, MAX_LENGTH, OwnerId, SignatureUrl, StoreInputs, UrlError};

@@ -6,6 +6,7 @@
 //! | member of a fetch | value |
 //! |---|---|
 //! | `fetcher`, `params`, `name`, `mode`, `executable` | as in the gateway's [URL](FetchUrl); `executable` may be left out |
+//! | `inputs` | refused: the file would name content that it does not hold |
 //! | `hash` | what the output's bytes must be, as SRI |
 //! | `narHash`, `narSize` | SHA-256 of the output's NAR as SRI, and its size in bytes |
 //! | `storePath` | where the output lies in `/nix/store`; follows from name, mode and hash |
@@ -16,11 +17,12 @@
 use std::collections::BTreeMap;
 
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::json;
-use crate::url::{FetchUrl, MAX_LENGTH, is_fetcher};
+use crate::url::{FetchUrl, MAX_LENGTH, StoreInputs, is_fetcher};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -42,7 +44,7 @@ pub struct LockFile {
 /// A fetch whose result is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Locked {
-    /// What is fetched, for whichever gateway.
+    /// What is fetched, for whichever gateway. It is given no files.
     pub fetch: FetchUrl,
     /// The SHA-256 of the output's NAR.
     pub nar_hash: Hash,
@@ -181,6 +183,9 @@ struct Entry {
     fetcher: String,
     #[serde(deserialize_with = "json::object")]
     params: Map<String, Value>,
+    /// Only to say why they are refused.
+    #[serde(default, skip_serializing)]
+    inputs: Option<IgnoredAny>,
     name: String,
     mode: String,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -203,11 +208,13 @@ impl Entry {
             output,
             params,
             executable,
+            inputs: _,
             owner: _,
         } = locked.fetch;
         Self {
             fetcher,
             params,
+            inputs: None,
             name: output.name.to_string(),
             mode: output.mode.to_string(),
             executable,
@@ -222,6 +229,12 @@ impl Entry {
     fn locked(self) -> Result<Locked, (&'static str, &'static str)> {
         if !is_fetcher(&self.fetcher) {
             return Err(("fetcher", "the name of a fetcher"));
+        }
+        if self.inputs.is_some() {
+            return Err((
+                "inputs",
+                "possible in a lock file, whose fetches are given no files: let the expression name them",
+            ));
         }
         let name: StoreName = self
             .name
@@ -246,6 +259,7 @@ impl Entry {
             fetcher: self.fetcher,
             output,
             params: self.params,
+            inputs: StoreInputs::default(),
             executable: self.executable,
             owner: None,
         };

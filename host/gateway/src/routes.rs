@@ -3,6 +3,7 @@
 //! | path | to whom | answer |
 //! |---|---|---|
 //! | `/v1/fetch/…/content?…` | the owner; builds of a daemon where the rule is `open`, or `approved` and this fetch is | content, or 404 |
+//! | `/v1/signature/…/content?…` | the owner | a signature, or 404 |
 //! | `/v1/wait/ID/N` | the same | content, 404, or on to the next |
 //! | `/metrics` | the owner: counters would tell others how their fetches failed | counters |
 //! | `/healthz` | everybody on this machine | `ok` |
@@ -27,8 +28,9 @@ use crate::flight::{Asked, Flight, Landing};
 use crate::gateway::Gateway;
 use crate::metrics::RequestOutcome;
 use crate::rules;
+use crate::signature;
 use crate::substituter;
-use crate::url::FetchUrl;
+use crate::url::{FetchUrl, OwnerId};
 
 /// How often a client is sent on to wait: Nix follows ten redirects, and gives up at the next.
 pub(crate) const MOST_WAITS: u32 = 10;
@@ -48,6 +50,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/v1/fetch/{*rest}", get(fetch))
+        .route("/v1/signature/{*rest}", get(signature::serve))
         .route("/v1/wait/{id}/{number}", get(wait))
         .merge(substituter::routes())
         .fallback(nothing)
@@ -106,12 +109,8 @@ async fn fetch(
         Ok(url) => url,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    if url.owner.as_ref().is_some_and(|id| *id != gateway.id) {
-        let text = format!(
-            "`owner` names another user's gateway; this one is {}",
-            gateway.id
-        );
-        return refuse(StatusCode::MISDIRECTED_REQUEST, &text);
+    if let Some(refused) = misdirected(&gateway, url.owner.as_ref()) {
+        return refused;
     }
     match ask(&gateway, &url, caller).await {
         Ok(flight) => attend(&gateway, &flight, caller, 0).await,
@@ -138,6 +137,17 @@ pub(crate) async fn ask(
         Asked::Flying(flight) => Ok(flight),
         Asked::Failed(failed) => Err(failed),
     }
+}
+
+/// The answer to those who mean the gateway of somebody else.
+pub(crate) fn misdirected(gateway: &Gateway, owner: Option<&OwnerId>) -> Option<Response> {
+    owner.filter(|id| **id != gateway.id)?;
+    gateway.metrics.request(RequestOutcome::Refused);
+    let text = format!(
+        "`owner` names another user's gateway; this one is {}",
+        gateway.id
+    );
+    Some(answer::text(StatusCode::MISDIRECTED_REQUEST, &text))
 }
 
 async fn wait(
@@ -226,7 +236,8 @@ async fn attend(
     landed(gateway, landing, caller)
 }
 
-fn landed(gateway: &Arc<Gateway>, landing: Option<Landing>, caller: Caller) -> Response {
+/// What came of a fetch.
+pub(crate) fn landed(gateway: &Arc<Gateway>, landing: Option<Landing>, caller: Caller) -> Response {
     match landing {
         Some(Ok(content)) => {
             gateway.metrics.request(RequestOutcome::Served);

@@ -13,6 +13,7 @@
 //! | `name` | the output's name |
 //! | `hash` | its declared hash as SRI |
 //! | `params` | the fetcher's parameters, a JSON object in which no member stands twice |
+//! | `inputs` | the files that the fetcher is given, as [`StoreInputs`] prints them; or left out |
 //! | `executable` | `1`, or left out; only with `nar` |
 //! | `owner` | the id of the gateway's user, or left out |
 //!
@@ -24,18 +25,28 @@
 //! | `%41`, `%2f`, `+`, `:`, `%`, `%2` | refused |
 //! | another order, a member twice, missing or unknown, no value | refused |
 
-use std::fmt::{self, Write as _};
+mod inputs;
+mod members;
+mod signature;
+
+use std::fmt;
 use std::str::FromStr;
 
 use fetchhost_formats::{FixedOutput, Hash, OutputMode, StoreName};
 use serde_json::{Map, Value};
 
 use crate::json::Object;
+use members::{Encoded, Members};
+
+pub use inputs::StoreInputs;
+pub use signature::SignatureUrl;
 
 /// What precedes the fetcher's name. Nix prints the URL when nobody listens: the word says what to do.
 const PREFIX: &str = "/v1/fetch/start-nix-fetchhost-serve/";
 /// The last segment. It is fixed because Nix decompresses a tree whose URL ends like an archive.
 const SUFFIX: &str = "/content";
+/// The members of the query.
+const QUERY: &str = "mode=…&name=…&hash=…&params=…[&inputs=…][&executable=1][&owner=…]";
 /// What a gateway's address begins with, in expressions: it is on the loopback interface alone.
 const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
 /// The longest path and query, in bytes.
@@ -52,6 +63,8 @@ pub struct FetchUrl {
     pub output: FixedOutput,
     /// The fetcher's parameters, not yet checked against its schema.
     pub params: Map<String, Value>,
+    /// The files that the fetcher is given.
+    pub inputs: StoreInputs,
     /// Whether a single file is to be marked executable.
     pub executable: bool,
     /// Whose gateway is meant, if the expression says so.
@@ -93,8 +106,8 @@ impl FromStr for OwnerId {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// The path is another one.
-    #[error("the path is not `{PREFIX}FETCHER{SUFFIX}`")]
-    Path,
+    #[error("the path is not `{0}FETCHER{SUFFIX}`")]
+    Path(&'static str),
     /// Longer than [`MAX_LENGTH`].
     #[error("the URL is longer than {MAX_LENGTH} bytes")]
     TooLong,
@@ -102,10 +115,13 @@ pub enum UrlError {
     #[error("FETCHER in the path is not made of `a` to `z`, `0` to `9` and `-`")]
     Fetcher,
     /// A member that is unknown, out of order, given twice, or not `NAME=VALUE`.
-    #[error(
-        "the query is not `mode=…&name=…&hash=…&params=…[&executable=1][&owner=…]`, each once and in this order: `{0}` is not there"
-    )]
-    Members(&'static str),
+    #[error("the query is not `{query}`, each once and in this order: `{missing}` is not there")]
+    Members {
+        /// What the query is.
+        query: &'static str,
+        /// The member that is not there.
+        missing: &'static str,
+    },
     /// Something after the last member.
     #[error("the query has something unknown, given twice or out of order after `{0}`")]
     Surplus(&'static str),
@@ -142,32 +158,12 @@ impl FetchUrl {
     ///
     /// With what is wrong, when the URL is spelt in any other way than the documented one.
     pub fn parse(path_and_query: &str) -> Result<Self, UrlError> {
-        if path_and_query.len() > MAX_LENGTH {
-            return Err(UrlError::TooLong);
-        }
-        let (path, query) = path_and_query
-            .split_once('?')
-            .unwrap_or((path_and_query, ""));
-        let fetcher = path
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.strip_suffix(SUFFIX))
-            .ok_or(UrlError::Path)?;
-        if !is_fetcher(fetcher) {
-            return Err(UrlError::Fetcher);
-        }
-        let mut members = Members {
-            rest: query.split('&').peekable(),
-            last: "FETCHER",
-        };
+        let (fetcher, mut members) = split(path_and_query, PREFIX, QUERY)?;
         let mode: OutputMode = members
             .needed("mode")?
             .parse()
             .map_err(|_| UrlError::Value("mode", "`flat` or `nar`".to_owned()))?;
-        let name: StoreName = members.needed("name")?.parse().map_err(
-            |error: fetchhost_formats::StoreNameError| {
-                UrlError::Value("name", format!("a name that Nix accepts: {error}"))
-            },
-        )?;
+        let name = name(&members.needed("name")?)?;
         let text = members.needed("hash")?;
         let hash = text
             .parse()
@@ -175,10 +171,11 @@ impl FetchUrl {
             // Every hash has several spellings, of which SRI is the one for URLs.
             .filter(|hash: &Hash| hash.sri() == text)
             .ok_or_else(|| UrlError::Value("hash", "a hash in SRI form, `sha256-…=`".into()))?;
-        let Object(params) = serde_json::from_str(&members.needed("params")?).map_err(|_| {
-            let expected = "a JSON object in which no member stands twice";
-            UrlError::Value("params", expected.to_owned())
-        })?;
+        let params = params(&members.needed("params")?)?;
+        let inputs = match members.optional("inputs")? {
+            None => StoreInputs::default(),
+            Some(text) => StoreInputs::parse(&text)?,
+        };
         let executable = match members.optional("executable")?.as_deref() {
             None => false,
             Some("1") if mode == OutputMode::Nar => true,
@@ -188,15 +185,13 @@ impl FetchUrl {
             }
             Some(_) => return Err(UrlError::Value("executable", "`1`".to_owned())),
         };
-        let owner = members
-            .optional("owner")?
-            .map(|text| text.parse())
-            .transpose()?;
+        let owner = owner(&mut members)?;
         members.end()?;
         Ok(Self {
-            fetcher: fetcher.to_owned(),
+            fetcher,
             output: FixedOutput { name, mode, hash },
             params,
+            inputs,
             executable,
             owner,
         })
@@ -221,6 +216,9 @@ impl fmt::Display for FetchUrl {
         write!(f, "&name={}", Encoded(name.as_str()))?;
         write!(f, "&hash={}", Encoded(&hash.sri()))?;
         write!(f, "&params={}", Encoded(&params))?;
+        if !self.inputs.is_empty() {
+            write!(f, "&inputs={}", Encoded(&self.inputs.to_string()))?;
+        }
         if self.executable {
             f.write_str("&executable=1")?;
         }
@@ -238,75 +236,44 @@ pub(crate) fn is_fetcher(text: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// The query's members, taken one by one.
-struct Members<'a, I: Iterator<Item = &'a str>> {
-    rest: std::iter::Peekable<I>,
-    last: &'static str,
+/// The fetcher that a path names, and the members of the query behind it.
+fn split<'a>(
+    path_and_query: &'a str,
+    prefix: &'static str,
+    form: &'static str,
+) -> Result<(String, Members<'a>), UrlError> {
+    if path_and_query.len() > MAX_LENGTH {
+        return Err(UrlError::TooLong);
+    }
+    let (path, query) = path_and_query
+        .split_once('?')
+        .unwrap_or((path_and_query, ""));
+    let fetcher = path
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .ok_or(UrlError::Path(prefix))?;
+    if !is_fetcher(fetcher) {
+        return Err(UrlError::Fetcher);
+    }
+    Ok((fetcher.to_owned(), Members::new(query, form)))
 }
 
-impl<'a, I: Iterator<Item = &'a str>> Members<'a, I> {
-    fn needed(&mut self, name: &'static str) -> Result<String, UrlError> {
-        self.optional(name)?.ok_or(UrlError::Members(name))
-    }
-
-    fn optional(&mut self, name: &'static str) -> Result<Option<String>, UrlError> {
-        let value = |member: &'a str| member.strip_prefix(name)?.strip_prefix('=');
-        let Some(value) = self.rest.peek().copied().and_then(value) else {
-            return Ok(None);
-        };
-        self.rest.next();
-        self.last = name;
-        decoded(value).map(Some).ok_or(UrlError::Encoding(name))
-    }
-
-    fn end(mut self) -> Result<(), UrlError> {
-        match self.rest.next() {
-            None => Ok(()),
-            Some(_) => Err(UrlError::Surplus(self.last)),
-        }
-    }
-}
-
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// The text that `value` encodes; none when it is spelt in another way, or no UTF-8.
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let decoded = digit(rest.next()?)? << 4 | digit(rest.next()?)?;
-                if is_unreserved(decoded) {
-                    return None;
-                }
-                decoded
-            }
-            byte if is_unreserved(byte) || !byte.is_ascii() => byte,
-            _ => return None,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
-}
-
-/// A value, percent-encoded.
-struct Encoded<'a>(&'a str);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| match byte {
-            byte if is_unreserved(byte) => f.write_char(char::from(byte)),
-            byte => write!(f, "%{byte:02X}"),
+fn name(text: &str) -> Result<StoreName, UrlError> {
+    text.parse()
+        .map_err(|error: fetchhost_formats::StoreNameError| {
+            UrlError::Value("name", format!("a name that Nix accepts: {error}"))
         })
-    }
+}
+
+fn params(text: &str) -> Result<Map<String, Value>, UrlError> {
+    let Object(params) = serde_json::from_str(text).map_err(|_| {
+        let expected = "a JSON object in which no member stands twice";
+        UrlError::Value("params", expected.to_owned())
+    })?;
+    Ok(params)
+}
+
+fn owner(members: &mut Members<'_>) -> Result<Option<OwnerId>, UrlError> {
+    let text = members.optional("owner")?;
+    text.map(|text| text.parse()).transpose()
 }

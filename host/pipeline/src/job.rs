@@ -1,12 +1,13 @@
 //! What a fetch is asked to do, and what came of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use fetchhost_artifact::Verified;
-use fetchhost_engine::Module;
+use fetchhost_engine::{Desk, Input, Module};
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode, StoreName};
-use fetchhost_policy::{Broker, Limits};
+use fetchhost_policy::{Broker, InputName, Limits};
 use fetchhost_sinks::{Committed, Destination, Existing, Incoming, SinkError};
 use fetchhost_transport::Client;
 
@@ -55,6 +56,10 @@ pub struct Job {
     pub broker: Arc<Broker>,
     /// Sends what the broker permits.
     pub client: Client,
+    /// The files that the fetcher is given.
+    pub inputs: BTreeMap<InputName, Arc<Input>>,
+    /// What signs for it, where it has keys.
+    pub desk: Option<Arc<dyn Desk>>,
     /// What bounds the module and the artifact.
     pub limits: Limits,
     /// Where temporary files live; they are unlinked as soon as they exist.

@@ -1,6 +1,5 @@
 //! The story of one fetch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fetchhost_artifact::{ArtifactError, Layout, Measured, Ready, Verified};
@@ -167,8 +166,8 @@ fn session(job: &Job) -> Session {
         limits: job.limits.clone(),
         tmp: job.tmp.clone(),
         log: Arc::new(move |line: LogLine| observer.log(&line)),
-        inputs: BTreeMap::new(),
-        desk: None,
+        inputs: job.inputs.clone(),
+        desk: job.desk.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `nix-fetchhost approve`
 
+mod digests;
+
 use std::path::Path;
 
 use fetchhost_gateway::{Approval, Approvals, LockFile, Locked, approval_name};
@@ -21,10 +23,14 @@ use crate::wishes::check_public;
 const NAMED: &str =
     "name the lock file that `nix-fetchhost lock` writes, such as fetches.lock.json";
 
-/// Lets builds of the Nix daemon have what lock files name, takes that back, or lists it.
+/// Lets builds of the Nix daemon have what lock files name, or a key sign certain contents; takes that back, or
+/// lists it.
 pub(crate) async fn approve(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
     // The files may be anybody's, and messages speak of them.
-    approve_all(context, args).await.map_err(escaped)
+    match &args.key {
+        Some(key) => digests::approve(context, args, key).await,
+        None => approve_all(context, args).await.map_err(escaped),
+    }
 }
 
 async fn approve_all(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
@@ -40,7 +46,7 @@ async fn approve_all(context: &Context, args: &ApproveArgs) -> Result<(), Failur
         return list(context, &approvals);
     }
     let fetchers = ByName::new(context.engine()?);
-    for file in &args.files {
+    for file in &args.what {
         if args.withdraw {
             withdraw(context, &approvals, file)?;
         } else {

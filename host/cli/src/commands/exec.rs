@@ -3,8 +3,6 @@
 //! Whoever wrote the expression that is evaluated chooses all of this command line, so nothing on it
 //! grants anything: origins and credentials come from the configuration alone.
 
-use fetchhost_pipeline::Expectation;
-
 use crate::args::ExecArgs;
 use crate::catalog;
 use crate::context::Context;
@@ -13,6 +11,7 @@ use crate::fetching::{self, Fetching, Request, Session, Wanted};
 use crate::nix_expression;
 use crate::params;
 use crate::progress::Progress;
+use crate::signing;
 
 /// The longest name of an output that an expression can declare: Nix adds `.drv` for the derivation, and 211
 /// bytes is all that a store path may have.
@@ -20,20 +19,24 @@ const NAME_BYTES: usize = 207;
 
 /// Fetches into the Nix store unless the path is valid there, and prints an expression for it.
 pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failure> {
-    let hash = fetching::declared_hash(context, &args.hash)?;
     let selected = catalog::select(&context.engine()?, &args.fetcher).await?;
     let params = params::from_json(&selected.description()?.parameters, &args.params)?;
+    let session = Session::new(context, Progress::new(context.printer));
+    let expectation = fetching::expectation(context, &selected, args.hash.as_deref())?;
+    let (expectation, remembering) =
+        fetching::known(context, &session, &selected, &params, expectation, false).await?;
     let request = Request {
         params,
         output: &args.output,
         consent: None,
-        expectation: Expectation::Declared(hash),
+        expectation,
+        remembering,
+        inputs: signing::open_of_store(selected.description()?, &args.input).await?,
         wanted: Wanted {
             default: Some("store"),
             ..Wanted::default()
         },
     };
-    let session = Session::new(context, Progress::new(context.printer));
     let fetching = Fetching::prepare(context, &session, selected, request)?;
     if fetching.name().as_str().len() > NAME_BYTES {
         return Err(Failure::usage(format!(

@@ -57,7 +57,9 @@ fn takes_no_grant(id: &ModuleId) -> Failure {
 fn details(grant: &Grant) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: String| text.push_str(&format!("  {key:11} {value}\n"));
-    line("origins", texts(&grant.origins).join(" "));
+    if !grant.origins.is_empty() {
+        line("origins", texts(&grant.origins).join(" "));
+    }
     if grant.methods != Method::READING {
         line("methods", texts(&grant.methods).join(" "));
     }
@@ -69,6 +71,15 @@ fn details(grant: &Grant) -> String {
     }
     for (slot, name) in &grant.credentials {
         line("credential", format!("{slot} = {name}"));
+    }
+    for (key, envelopes) in &grant.keys {
+        line("key", format!("{key} for {}", texts(envelopes).join(" ")));
+    }
+    if let Some(domain) = &grant.domain {
+        line("domain", domain.to_string());
+    }
+    if let Some(remember) = grant.remember {
+        line("remember", humantime::format_duration(remember).to_string());
     }
     text
 }

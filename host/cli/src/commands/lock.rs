@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fetchhost_formats::HashAlgorithm;
-use fetchhost_gateway::{Approvals, FetchUrl, LockFile, Locked, approval_name};
+use fetchhost_gateway::{Approvals, FetchUrl, LockFile, Locked, StoreInputs, approval_name};
 use fetchhost_pipeline::Expectation;
 use indicatif::HumanBytes;
 
@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, meant, with_causes};
 use crate::fetching::{Fetching, Request, Session, Wanted};
+use crate::signing;
 use crate::unattended::escaped;
 use crate::wishes::{self, Wish, lock_place};
 
@@ -125,6 +126,8 @@ async fn fetch(
     let request = Request {
         params: wish.params.clone(),
         output: &wish.output,
+        remembering: None,
+        inputs: signing::none(wish.selected.description()?)?,
         // The file may be anybody's: only the configuration grants.
         consent: None,
         expectation: Expectation::Unknown(HashAlgorithm::Sha256),
@@ -148,6 +151,7 @@ async fn fetch(
             fetcher,
             output: outcome.output,
             params: wish.params,
+            inputs: StoreInputs::default(),
             executable: wish.output.executable,
             owner: None,
         },

@@ -29,13 +29,24 @@ pub(crate) async fn prefetch(
         Some(selected) => selected,
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
     };
-    let expectation = Expectation::Unknown(algorithm);
+    if selected.description()?.signs() {
+        return Err(Failure::usage(format!(
+            "`{}` signs, and a signature has no hash before it is made",
+            selected.fetcher
+        ))
+        .with_hint(format!(
+            "`nix-fetchhost run {} …` signs and prints the store path; it needs no `--hash`",
+            selected.fetcher
+        )));
+    }
+    let expectation = Some(Expectation::Unknown(algorithm));
     let wanted = Wanted {
         to: &args.fetch.to,
         refetch: true,
         ..Wanted::default()
     };
-    let fetching = Fetching::typed(context, selected, &args.fetch, matches, expectation, wanted)?;
+    let fetching =
+        Fetching::typed(context, selected, &args.fetch, matches, expectation, wanted).await?;
     let (outcome, report) = fetching
         .run(context, &args.fetch.fetcher, args.fetch.timeout, None)
         .await?;

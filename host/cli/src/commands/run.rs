@@ -1,5 +1,7 @@
 //! `nix-fetchhost run`
 
+mod each;
+
 use clap::ArgMatches;
 use fetchhost_pipeline::{Expectation, SinkStatus};
 
@@ -16,12 +18,24 @@ pub(crate) async fn run(
     args: &RunArgs,
     matches: &ArgMatches,
 ) -> Result<(), Failure> {
-    let hash = fetching::declared_hash(context, &args.hash)?;
     let selected = match selected {
         Some(selected) => selected,
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
     };
-    let expectation = Expectation::Declared(hash.clone());
+    if let Some(list) = &args.each {
+        return each::each(context, selected, args, matches, list).await;
+    }
+    let expectation = fetching::expectation(context, &selected, args.hash.as_deref())?;
+    let declared = match &expectation {
+        Some(Expectation::Declared(hash)) => Some(hash.clone()),
+        _ => None,
+    };
+    if args.dry_run && declared.is_none() {
+        return Err(Failure::usage(
+            "`--dry-run` says where a declared hash is, and none is declared",
+        )
+        .with_hint("add `--hash HASH`, or leave it out"));
+    }
     let fetching = Fetching::typed(
         context,
         selected,
@@ -34,9 +48,10 @@ pub(crate) async fn run(
             gc_root: args.gc_root.as_deref(),
             refetch: args.refetch,
         },
-    )?;
-    if args.dry_run {
-        let dry_run = fetching.dry_run(&hash, args.fetch.timeout).await?;
+    )
+    .await?;
+    if let (true, Some(hash)) = (args.dry_run, &declared) {
+        let dry_run = fetching.dry_run(hash, args.fetch.timeout).await?;
         return if args.fetch.json {
             context.printer.json(&dry_run)
         } else {

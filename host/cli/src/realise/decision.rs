@@ -16,7 +16,7 @@
 //! | everything else | left to Nix |
 
 use fetchhost_formats::{Derivation, OutputMode};
-use fetchhost_gateway::FetchUrl;
+use fetchhost_gateway::{FetchUrl, StoreInputs};
 use fetchhost_policy::{Config, Provenance, RoutedUrl};
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ const ALTERING: [&str; 15] = [
 #[derive(Debug, PartialEq)]
 pub(crate) enum Decision {
     /// It is fetched.
-    Fetch(FetchUrl, Origin),
+    Fetch(Box<FetchUrl>, Origin),
     /// It looks like ours, and is left to Nix for this reason.
     Leave(String),
     /// It is none of our business.
@@ -77,7 +77,7 @@ pub(crate) fn decide(derivation: &Derivation, config: &Config) -> Decision {
     if is_builtin && let Some(ours) = FetchUrl::of_gateway(&url) {
         return match ours {
             Err(error) => Decision::Leave(format!("its URL is a gateway's, and wrong: {error}")),
-            Ok(ours) if ours.output == output => Decision::Fetch(ours, Origin::Ours),
+            Ok(ours) if ours.output == output => Decision::Fetch(Box::new(ours), Origin::Ours),
             Ok(_) => Decision::Leave(
                 "its URL is a gateway's, and names another name, mode or hash than the derivation"
                     .to_owned(),
@@ -113,10 +113,11 @@ pub(crate) fn decide(derivation: &Derivation, config: &Config) -> Decision {
         fetcher: route.fetcher.clone(),
         output,
         params: Map::from_iter([(URL.to_owned(), Value::String(url.to_string()))]),
+        inputs: StoreInputs::default(),
         executable: false,
         owner: None,
     };
-    Decision::Fetch(fetch, Origin::Routed(route.from.clone()))
+    Decision::Fetch(Box::new(fetch), Origin::Routed(route.from.clone()))
 }
 
 /// A query may be a credential.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fetchhost_formats::FixedOutput;
-use fetchhost_pipeline::{Error, Job};
+use fetchhost_pipeline::Error;
 use fetchhost_policy::Provenance;
 use fetchhost_policy::describe::FetcherDescription;
 use fetchhost_sinks::{SinkError, StoreSession};
@@ -24,7 +24,7 @@ use crate::fetching::effective_origin;
 use crate::journal::Done;
 use crate::report::ResultReport;
 use crate::signals::{Stop, Stops};
-use crate::unattended::{self, Ended, Unattended};
+use crate::unattended::{self, Ended, Prepared, Unattended};
 
 /// How one output fared.
 #[derive(Debug)]
@@ -190,14 +190,15 @@ impl Fetches<'_> {
         if let Some(stop) = *stopped.borrow() {
             return Err(Failure::stopped(stop));
         }
-        let (selected, mut job) = match self.prepare(way).await {
-            Ok((selected, job, _)) => (selected, job),
+        let (selected, mut prepared) = match self.prepare(way).await {
+            Ok((selected, prepared, _)) => (selected, prepared),
             Err(failure) => return Err(self.recorded(way, Done::default(), failure)),
         };
         let watching = self.progress.watch(way.url.output.name.as_str());
+        let job = &mut prepared.job;
         job.observer = Arc::clone(&watching) as Arc<dyn fetchhost_pipeline::Observer>;
         job.destinations = vec![self.session.destination(root)];
-        let mut run = std::pin::pin!(unattended::carry_out(job, &selected));
+        let mut run = std::pin::pin!(unattended::carry_out(prepared, &selected));
         let stop = async {
             match stopped.wait_for(Option::is_some).await {
                 Ok(stop) => *stop,
@@ -226,7 +227,10 @@ impl Fetches<'_> {
     }
 
     /// The job that makes an output, and the origin that it asks first.
-    async fn prepare(&self, way: &Way) -> Result<(Arc<Selected>, Job, Option<String>), Failure> {
+    async fn prepare(
+        &self,
+        way: &Way,
+    ) -> Result<(Arc<Selected>, Prepared, Option<String>), Failure> {
         let url = &way.url;
         let selected = self
             .unattended
@@ -243,10 +247,10 @@ impl Fetches<'_> {
         if let Origin::Routed(from) = &way.origin {
             check_route(from, &url.fetcher, description)?;
         }
-        let job = self.unattended.job(url, &selected)?;
+        let prepared = self.unattended.job(url, &selected).await?;
         let origin = effective_origin(&selected, &url.params)?;
         let origin = origin.map(|origin| origin.to_string());
-        Ok((selected, job, origin))
+        Ok((selected, prepared, origin))
     }
 
     /// A failure with the ticket of its record.
@@ -264,7 +268,8 @@ impl Fetches<'_> {
     ) -> Option<String> {
         let state = self.context.environment.state.as_ref()?;
         let printer = self.context.printer;
-        Some(unattended::record(state, printer, &way.url, done, ended))
+        let asked = unattended::Asked::from(&way.url);
+        Some(unattended::record(state, printer, asked, done, ended))
     }
 
     /// Tells of the failure of each way; the gravest one is the output's.

@@ -89,7 +89,7 @@ impl Plan {
                 });
                 if let Some(planned) = self.outputs.get_mut(at) {
                     planned.derivations.push(path.clone());
-                    planned.add(Way { url, origin });
+                    planned.add(Way { url: *url, origin });
                 }
             }
         }
@@ -103,6 +103,7 @@ impl Planned {
             (
                 way.url.fetcher.clone(),
                 way.url.params.clone(),
+                way.url.inputs.clone(),
                 way.url.executable,
             )
         };

@@ -12,3 +12,5 @@ mod home;
 mod mistyped;
 mod nix_table;
 mod terminal;
+#[cfg(feature = "pkcs11")]
+mod token;

@@ -21,11 +21,17 @@ fn row(description: &Value) -> Value {
         .filter(|(name, _)| in_rules(name))
         .filter_map(|(name, schema)| Some((name.clone(), schema.get("default")?.clone())))
         .collect();
+    let names = |member: &str| -> Vec<String> {
+        let members = description.get(member).and_then(Value::as_object);
+        members.into_iter().flat_map(Map::keys).cloned().collect()
+    };
     json!({
         "defaults": defaults,
+        "inputs": names("inputs"),
         "output": rules,
         "parameters": properties.keys().collect::<Vec<_>>(),
         "required": description["parameters"].get("required").unwrap_or(&json!([])),
+        "signs": !names("keys").is_empty(),
     })
 }
 

@@ -95,6 +95,7 @@ fn what_is_wrong_is_told_with_its_place() {
             json!("/nix/store/00000000000000000000000000000000-app"),
         ),
         ("params", json!({ "x": "y".repeat(70_000) })),
+        ("inputs", json!({ "content": path("app", "flat") })),
     ] {
         let told = refusal(|file| file["fetches"]["app"][member] = value.clone());
         assert!(told.contains(&format!("`{member}`")), "{told}");

@@ -12,6 +12,7 @@ mod nix;
 mod pressure;
 mod registered;
 mod setup;
+mod signature;
 mod substituter;
 mod upstreams;
 mod url;

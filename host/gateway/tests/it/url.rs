@@ -1,12 +1,17 @@
 //! The URL of one fetch: what is read, what is refused, and that both agree.
 
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, OutputMode};
-use fetchhost_gateway::{FetchUrl, OwnerId};
+use fetchhost_gateway::{FetchUrl, OwnerId, StoreInputs};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 const RIGHT: &str = "/v1/fetch/start-nix-fetchhost-serve/http-file/content?mode=flat&name=a.txt\
     &hash=sha256-47DEQpj8HBSa%2B%2FTImW%2B5JCeuQeRkm5NMpJWZG3hSuFU%3D&params=%7B%22url%22%3A%22https%3A%2F%2Fa.example%2Fa%22%7D";
+
+/// A file of the store.
+pub(crate) const STORE_FILE: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-app-1.0/bin/app";
+/// The same as an input, encoded.
+const INPUT: &str = "%7B%22content%22%3A%22%2Fnix%2Fstore%2F0123456789abcdfghijklmnpqrsvwxyz-app-1.0%2Fbin%2Fapp%22%7D";
 
 fn refused(text: &str) -> String {
     FetchUrl::parse(text).unwrap_err().to_string()
@@ -26,11 +31,13 @@ fn a_url_is_read_and_printed_the_same() {
     assert_eq!(url.to_string(), RIGHT);
 
     let full = format!(
-        "{}&executable=1&owner=00112233aabbccff",
+        "{}&inputs={INPUT}&executable=1&owner=00112233aabbccff",
         RIGHT.replace("mode=flat", "mode=nar")
     );
     let url = FetchUrl::parse(&full).unwrap();
     assert!(url.executable);
+    let inputs: Vec<_> = url.inputs.iter().collect();
+    assert_eq!(inputs, [(&"content".parse().unwrap(), STORE_FILE)]);
     assert_eq!(url.owner.as_ref().unwrap().to_string(), "00112233aabbccff");
     assert_eq!(url.to_string(), full);
 }
@@ -154,6 +161,19 @@ fn another_spelling_is_refused_with_what_is_wrong() {
             "`executable` is not possible",
         ),
         (format!("{RIGHT}&executable=0"), "`executable` is not `1`"),
+        (
+            format!("{RIGHT}&owner=0011223344556677&inputs={INPUT}"),
+            "after `owner`",
+        ),
+        (
+            RIGHT.replace("&params=", &format!("&inputs={INPUT}&params=")),
+            "`params` is not there",
+        ),
+        (
+            format!("{RIGHT}&inputs={INPUT}&inputs={INPUT}"),
+            "after `inputs`",
+        ),
+        (format!("{RIGHT}&inputs="), "`inputs` is not"),
         (format!("{RIGHT}&owner=0011223344556677f"), "`owner` is not"),
         (format!("{RIGHT}&owner=0011223344556G77"), "`owner` is not"),
         (format!("{RIGHT}#{}", "a".repeat(60_000)), "longer than"),
@@ -162,6 +182,91 @@ fn another_spelling_is_refused_with_what_is_wrong() {
         assert!(error.contains(wrong), "{text}\n{error}");
         let control = |c: char| c.is_control();
         assert!(!error.contains(control) && error.len() < 400, "{error}");
+    }
+}
+
+#[test]
+fn an_input_is_a_path_of_the_store_in_its_one_spelling() {
+    let read = |json: &str| FetchUrl::parse(&format!("{RIGHT}&inputs={}", encoded(json)));
+    let named = |path: &str| json!({ "content": path }).to_string();
+    let top = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a";
+    for path in [top, STORE_FILE, &format!("{top}/ü \"'/...")] {
+        let url = read(&named(path)).unwrap();
+        assert_eq!(url.inputs.iter().next().unwrap().1, path);
+    }
+    for path in [
+        "",
+        "/",
+        "/etc/passwd",
+        "nix/store/0123456789abcdfghijklmnpqrsvwxyz-a",
+        "/nix/store",
+        "/nix/store/",
+        "/nix/store/.links/x",
+        "/nix/store/../../etc/passwd",
+        "/nix//store/0123456789abcdfghijklmnpqrsvwxyz-a",
+        "/nix/store//0123456789abcdfghijklmnpqrsvwxyz-a",
+        "/nix/store/./0123456789abcdfghijklmnpqrsvwxyz-a",
+        "/nix/storex/0123456789abcdfghijklmnpqrsvwxyz-a",
+        "/nix/store/0123456789abcdfghijklmnpqrsvwxye-a",
+        "/nix/store/0123456789abcdfghijklmnpqrsvwxyz",
+        "/tmp/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a",
+        &format!("{top}/"),
+        &format!("{top}//b"),
+        &format!("{top}/."),
+        &format!("{top}/b/.."),
+        &format!("{top}/../b"),
+        &format!("{top}/b\nc"),
+        &format!("{top}/\u{0}"),
+        &format!("{top}\u{7f}"),
+    ] {
+        let told = read(&named(path)).unwrap_err().to_string();
+        assert!(told.starts_with("`inputs` is not"), "{path}: {told}");
+    }
+    for json in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "\"x\"",
+        r#"{"content":1}"#,
+        r#"{"content":["/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"]}"#,
+        r#"{"--to":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        // Each of these has another spelling.
+        r#"{"content": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"content":"\/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"\u0063ontent":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"b":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a","a":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"a":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a","a":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}"#,
+        r#"{"a":"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"}1"#,
+        " {\"a\":\"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a\"}",
+    ] {
+        let told = read(json).unwrap_err().to_string();
+        assert!(told.starts_with("`inputs` is not"), "{json}: {told}");
+    }
+}
+
+/// Percent-encoding by the rule of these URLs.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| match byte {
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+prop_compose! {
+    fn inputs()(
+        paths in prop::collection::btree_map(
+            "[a-z][a-z0-9-]{0,12}",
+            "/nix/store/[0-9a-df-np-sv-z]{32}-[a-zA-Z0-9+_?=-]{1,20}(/[^\\p{Cc}/]{3,12}){0,3}",
+            0..4,
+        ),
+    ) -> StoreInputs {
+        let named = |(name, path): (String, String)| Some((name.parse().ok()?, path));
+        StoreInputs::new(paths.into_iter().filter_map(named).collect()).unwrap()
     }
 }
 
@@ -187,6 +292,7 @@ prop_compose! {
         digest in any::<[u8; 32]>(),
         params in prop::collection::btree_map(any::<String>(), values(), 0..4),
         nar in any::<bool>(),
+        inputs in inputs(),
         executable in any::<bool>(),
         owner in prop::option::of(any::<[u8; 8]>()),
     ) -> FetchUrl {
@@ -199,6 +305,7 @@ prop_compose! {
                 hash: Hash::new(HashAlgorithm::Sha256, &digest).unwrap(),
             },
             params,
+            inputs,
             executable: executable && nar,
             owner: owner.map(OwnerId::from_bytes),
         }

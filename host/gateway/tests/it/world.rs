@@ -14,7 +14,7 @@ use fetchhost_artifact::{
 use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode};
 use fetchhost_gateway::{
     Approvals, Cache, Caller, Ended, Failed, Fetch, FetchUrl, Fetches, OwnerId, Peers, Settings,
-    Unfit, serve,
+    SignatureUrl, StoreInputs, Unfit, serve,
 };
 use fetchhost_policy::Limits;
 use fetchhost_sinks::{Destination, Incoming, spawn};
@@ -84,7 +84,36 @@ impl Fetches for Scripted {
         })
     }
 
+    fn look_up<'a>(
+        &'a self,
+        url: &'a SignatureUrl,
+        into: Destination,
+    ) -> BoxFuture<'a, Result<FixedOutput, Failed>> {
+        Box::pin(async move {
+            self.deeds.runs.fetch_add(1, Ordering::SeqCst);
+            if let Some(reason) = url.params.get("fail").and_then(Value::as_str) {
+                return Err(self.deeds.fail(reason, None));
+            }
+            let content = url.params["content"].as_str().unwrap().to_owned();
+            let output = FixedOutput {
+                name: url.name.clone(),
+                mode: OutputMode::Flat,
+                hash: sha256(content.as_bytes()),
+            };
+            let layout = Layout::File {
+                content: Input::bytes(content),
+                executable: false,
+            };
+            put(layout, &output, &into, &self.tmp).await.unwrap();
+            Ok(output)
+        })
+    }
+
     fn fail(&self, _: &FetchUrl, _: Caller, reason: &str) -> Failed {
+        self.deeds.fail(reason, None)
+    }
+
+    fn fail_look_up(&self, _: &SignatureUrl, reason: &str) -> Failed {
         self.deeds.fail(reason, None)
     }
 }
@@ -391,6 +420,7 @@ pub(crate) fn url(name: &str, mode: OutputMode, hash: Hash, params: Value) -> Fe
             hash,
         },
         params,
+        inputs: StoreInputs::default(),
         executable: false,
         owner: None,
     }

@@ -62,8 +62,29 @@ pub(crate) fn fetcher_text(name: &str, fetcher: &FetcherDescription) -> String {
         );
     }
     list(&mut text, "origins", &needs.origins);
-    list(&mut text, "methods", &needs.methods);
+    // Who asks nobody needs no method.
+    if needs.origin_parameter.is_some() || !needs.origins.is_empty() {
+        list(&mut text, "methods", &needs.methods);
+    }
     list(&mut text, "paths", &needs.paths);
+    for (name, input) in &fetcher.inputs {
+        push(
+            &mut text,
+            format_args!("  input        {name}: {}\n", input.summary),
+        );
+    }
+    for (slot, key) in &fetcher.keys {
+        let envelopes: Vec<&str> = key.envelopes.iter().map(|one| one.name()).collect();
+        push(
+            &mut text,
+            format_args!(
+                "  key          {slot}, by --{} ({}): {}\n",
+                key.parameter,
+                envelopes.join(", "),
+                key.summary
+            ),
+        );
+    }
     for (slot, description) in &fetcher.slots {
         let optional = if description.optional {
             "optional"

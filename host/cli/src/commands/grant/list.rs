@@ -37,6 +37,12 @@ struct GrantRow {
     paths: Option<Vec<String>>,
     redirects: Vec<String>,
     credentials: BTreeMap<String, String>,
+    /// Which keys it may have sign, and in which envelopes.
+    keys: BTreeMap<String, Vec<String>>,
+    /// Null: its own.
+    domain: Option<String>,
+    /// For how many seconds results without a declared hash are remembered; null: not at all.
+    remember_for: Option<u64>,
     from: String,
 }
 
@@ -109,6 +115,13 @@ fn report(config: &Config) -> Report {
                     .iter()
                     .map(|(slot, name)| (slot.to_string(), name.to_string()))
                     .collect(),
+                keys: grant
+                    .keys
+                    .iter()
+                    .map(|(key, envelopes)| (key.to_string(), texts(envelopes)))
+                    .collect(),
+                domain: grant.domain.as_ref().map(ToString::to_string),
+                remember_for: grant.remember.map(|remember| remember.as_secs()),
                 from: grant.from.to_string(),
             })
             .collect(),

@@ -36,7 +36,7 @@ fn reason(decision: Decision) -> String {
 #[track_caller]
 fn fetch(decision: Decision) -> FetchUrl {
     match decision {
-        Decision::Fetch(url, _) => url,
+        Decision::Fetch(url, _) => *url,
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,165 @@
+//! `nix-fetchhost key list` and `show`: the keys of the configuration.
+
+use std::sync::Arc;
+
+use fetchhost_credentials::ask_hidden;
+use fetchhost_keys::{KeyError, PublicKey, Signers};
+use fetchhost_policy::{KeyName, KeySource, KeySpec, PolicyError, printable};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::SCHEMA_VERSION;
+
+/// What `key list --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "nix-fetchhost keys")]
+struct KeysReport {
+    /// 1.
+    schema_version: u32,
+    /// The configured keys, by name.
+    keys: Vec<KeyReport>,
+}
+
+/// One configured key.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct KeyReport {
+    /// What the configuration calls it.
+    name: String,
+    /// Where it lies: `file`, `age`, `agent` or `pkcs11`.
+    source: &'static str,
+    /// What it may sign.
+    uses: Vec<String>,
+    /// Its public half's fingerprint, where that shows without a question.
+    fingerprint: Option<String>,
+    /// Why it does not.
+    problem: Option<String>,
+}
+
+/// Lists the configured keys. None is unlocked.
+pub(super) async fn list(context: &Context) -> Result<(), Failure> {
+    let specs: Vec<KeySpec> = context.settings.config.keys.values().cloned().collect();
+    let looked = blocking(move || {
+        let signers = Signers::new();
+        specs
+            .iter()
+            .map(|spec| report(&signers, spec))
+            .collect::<Vec<_>>()
+    })
+    .await?;
+    if context.printer.json {
+        return context.printer.json(&KeysReport {
+            schema_version: SCHEMA_VERSION,
+            keys: looked,
+        });
+    }
+    if looked.is_empty() {
+        context
+            .printer
+            .note("no key is configured; `[key.NAME]` in `config.toml` defines one");
+    }
+    looked.iter().try_for_each(|key| {
+        let public = key.fingerprint.as_ref().or(key.problem.as_ref());
+        context.printer.result(&format!(
+            "{}  {}  {}  {}",
+            key.name,
+            key.source,
+            key.uses.join(","),
+            public.map_or("", String::as_str)
+        ))
+    })
+}
+
+fn report(signers: &Signers, spec: &KeySpec) -> KeyReport {
+    let public = signers.public_key(spec);
+    KeyReport {
+        name: spec.name.to_string(),
+        source: match &spec.source {
+            KeySource::File(_) => "file",
+            KeySource::Age(_) => "age",
+            KeySource::Agent { .. } => "agent",
+            KeySource::Pkcs11 { .. } => "pkcs11",
+        },
+        uses: spec.uses.iter().map(|one| one.to_string()).collect(),
+        fingerprint: public.as_ref().ok().map(|key| key.fingerprint()),
+        problem: public
+            .err()
+            .map(|error| printable(&error.problem.to_string()).into_owned()),
+    }
+}
+
+/// Prints the public half of a configured key in each form that it has, unlocking it if it must be.
+pub(super) async fn show(context: &Context, name: &str) -> Result<(), Failure> {
+    let spec = find(context, name)?;
+    let signers = Arc::new(Signers::new().asking(ask_hidden));
+    let public = blocking(move || {
+        signers.public_key(&spec).or_else(|_| {
+            let key = signers.unlock(&spec)?;
+            Ok::<_, KeyError>(key.public_key().clone())
+        })
+    })
+    .await?
+    .map_err(|error| of_key(&error))?;
+    let mut text = format!("fingerprint  {}", public.fingerprint());
+    for (form, written) in forms(&public) {
+        text.push_str(&format!("\n{form}{}", written.trim_end()));
+    }
+    context.printer.result(&text)
+}
+
+/// The texts that others know the key by.
+fn forms(public: &PublicKey) -> Vec<(&'static str, String)> {
+    match public.to_minisign() {
+        Some(text) => vec![("minisign     ", text)],
+        None => vec![
+            ("openssh      ", public.to_openssh()),
+            ("", public.to_pem()),
+        ],
+    }
+}
+
+/// The configured key of this name.
+pub(crate) fn find(context: &Context, name: &str) -> Result<KeySpec, Failure> {
+    let keys = &context.settings.config.keys;
+    let key: KeyName = name
+        .parse()
+        .map_err(|error| Failure::usage(format!("`{}`: {error}", printable(name))))?;
+    let found = keys.get(&key).cloned();
+    Ok(found.ok_or_else(|| PolicyError::UnknownKey {
+        key,
+        known: keys.keys().cloned().collect(),
+    })?)
+}
+
+/// A key that cannot be had.
+pub(crate) fn of_key(error: &KeyError) -> Failure {
+    Failure {
+        kind: "key",
+        hint: error.hint(),
+        ..Failure::usage(error.to_string())
+    }
+}
+
+/// An agent, a token or the user may take their time.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Failure::usage("the keys could not be looked at; this is a defect"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::is_published;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_is_the_published_one() {
+        is_published::<KeysReport>(include_str!("../../../../../docs/schema/keys.schema.json"));
+    }
+}
