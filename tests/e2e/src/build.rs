@@ -28,38 +28,41 @@ pub(crate) fn program() -> &'static Path {
 /// The component of `tests/hostile`.
 pub(crate) fn hostile_component() -> &'static Path {
     static COMPONENT: OnceLock<PathBuf> = OnceLock::new();
-    COMPONENT.get_or_init(|| {
-        let guests = target_folder().join("guests");
-        let mut cargo = cargo();
-        // As host/modules builds the first-party fetchers, flags included, so that what they have
-        // in common is built once.
-        for name in [
-            "RUSTFLAGS",
-            "RUSTC_WORKSPACE_WRAPPER",
-            "CLIPPY_ARGS",
-            "CARGO_BUILD_TARGET",
-        ] {
-            cargo.env_remove(name);
-        }
-        cargo.env("CARGO_BUILD_BUILD_DIR", &guests);
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
-        cargo.args([
-            "build",
-            "--package",
-            "fetcher-hostile",
-            "--target",
-            "wasm32-wasip2",
-        ]);
-        cargo
-            .args(["--profile", "guest", "--target-dir"])
-            .arg(&guests);
-        artifact(cargo, |message| {
-            let mut files = message["filenames"]
-                .as_array()?
-                .iter()
-                .filter_map(Value::as_str);
-            files.find(|file| file.ends_with("hostile.wasm"))
-        })
+    COMPONENT.get_or_init(|| component("fetcher-hostile", "hostile.wasm"))
+}
+
+/// The component of `fetchers/signer`, as anybody may build it.
+#[must_use]
+pub fn signer_component() -> &'static Path {
+    static COMPONENT: OnceLock<PathBuf> = OnceLock::new();
+    COMPONENT.get_or_init(|| component("fetcher-signer", "signer.wasm"))
+}
+
+fn component(package: &str, file_name: &str) -> PathBuf {
+    let guests = target_folder().join("guests");
+    let mut cargo = cargo();
+    // As host/modules builds the first-party fetchers, flags included, so that what they have
+    // in common is built once.
+    for name in [
+        "RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CLIPPY_ARGS",
+        "CARGO_BUILD_TARGET",
+    ] {
+        cargo.env_remove(name);
+    }
+    cargo.env("CARGO_BUILD_BUILD_DIR", &guests);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
+    cargo.args(["build", "--package", package, "--target", "wasm32-wasip2"]);
+    cargo
+        .args(["--profile", "guest", "--target-dir"])
+        .arg(&guests);
+    artifact(cargo, |message| {
+        let mut files = message["filenames"]
+            .as_array()?
+            .iter()
+            .filter_map(Value::as_str);
+        files.find(|file| file.ends_with(file_name))
     })
 }
 

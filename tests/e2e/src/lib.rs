@@ -16,9 +16,10 @@ mod nix;
 mod s3_server;
 mod sandbox;
 mod skip;
+mod terminal;
 mod traces;
 
-pub use build::workspace;
+pub use build::{signer_component, workspace};
 pub use command_line::CommandLine;
 pub use expected::{TREE_HASH, archive_hash, member_content, sri};
 pub use finished::Finished;
@@ -28,4 +29,5 @@ pub use nix::{Nix, nix_string};
 pub use s3_server::{ACCESS_KEY_ID, Quirk, S3Server, SECRET_ACCESS_KEY};
 pub use sandbox::{Sandbox, TOKEN, TOKEN_VARIABLE, files_below, private_project};
 pub use skip::{is_root, say, skip};
+pub use terminal::Terminal;
 pub use traces::Secret;

@@ -17,23 +17,28 @@ pub struct Secret {
 impl Secret {
     /// `name` is what a failing test calls it.
     #[must_use]
-    pub fn new(name: &str, secret: &str) -> Self {
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let reversed: String = secret.chars().rev().collect();
-        let mut shapes: Vec<_> = [secret.to_owned(), hex, percent, reversed].into();
+    pub fn new(name: &str, secret: impl AsRef<[u8]>) -> Self {
+        let secret = secret.as_ref();
+        let encoded = |one: fn(&u8) -> String| -> String { secret.iter().map(one).collect() };
+        let mut shapes: Vec<Vec<u8>> = vec![
+            secret.to_owned(),
+            encoded(|byte| format!("{byte:02x}")).into(),
+            encoded(|byte| format!("{byte:02X}")).into(),
+            encoded(|byte| format!("%{byte:02X}")).into(),
+            secret.iter().rev().copied().collect(),
+        ];
         // In the middle of other text, base64 depends on the offset: what is in the middle of each
         // of the three forms is the same whatever surrounds it.
         for padding in 0..3 {
-            let text = [vec![b' '; padding], secret.into()].concat();
+            let text = [&vec![b' '; padding], secret].concat();
             for engine in [STANDARD, URL_SAFE] {
                 let encoded = engine.encode(&text);
-                shapes.push(encoded[4..encoded.len() - 4].to_owned());
+                shapes.push(encoded[4..encoded.len() - 4].into());
             }
         }
         Self {
             name: name.to_owned(),
-            shapes: shapes.into_iter().map(Into::into).collect(),
+            shapes,
         }
     }
 

@@ -1,12 +1,12 @@
 //! `nix-fetchhost serve`, asked by real Nix: ordinary fixed-output derivations, in pure evaluation and with
 //! the sandbox on.
 
-mod daemon;
+pub(crate) mod daemon;
 mod process;
 pub(crate) mod serve;
 mod substituter;
 pub(crate) mod upstreams;
-mod users;
+pub(crate) mod users;
 
 use std::fs;
 

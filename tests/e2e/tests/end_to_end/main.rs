@@ -29,5 +29,7 @@ mod s3_conditions;
 mod s3_sink;
 mod secrets;
 mod servers;
+mod signatures;
+mod signing;
 mod store;
 mod web_identity;

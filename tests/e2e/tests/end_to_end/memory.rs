@@ -22,7 +22,7 @@ const BOUND: u64 = 96 * MIB;
 const SLACK: u64 = 12 * MIB;
 
 /// The largest resident set of a run in bytes, as often as it can be asked for.
-fn peak(sandbox: &Sandbox, line: CommandLine) -> u64 {
+pub(crate) fn peak(sandbox: &Sandbox, line: CommandLine) -> u64 {
     let mut command = sandbox.command();
     command.args(line.into_words());
     command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -10,14 +10,14 @@ use fetchhost_e2e::{Finished, Nix};
 use super::users::{NOBODY, build, environment, run, users_home};
 
 /// A daemon that runs as root, and clients of it that do not.
-pub(super) struct Daemon<'a> {
+pub(crate) struct Daemon<'a> {
     nix: &'a Nix,
     child: Child,
-    pub(super) home: PathBuf,
+    pub(crate) home: PathBuf,
 }
 
 impl<'a> Daemon<'a> {
-    pub(super) fn start(nix: &'a Nix) -> Self {
+    pub(crate) fn start(nix: &'a Nix) -> Self {
         Self::configured(nix, "")
     }
 
@@ -52,7 +52,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Builds as an untrusted user, whose gateway it may be.
-    pub(super) fn build(&self, expression: &str) -> Finished {
+    pub(crate) fn build(&self, expression: &str) -> Finished {
         self.build_as(NOBODY, &self.home, expression)
     }
 
@@ -73,7 +73,8 @@ impl<'a> Daemon<'a> {
         )
     }
 
-    fn remote(&self) -> String {
+    /// What its clients call it.
+    pub(crate) fn remote(&self) -> String {
         let (socket, root) = (self.nix.path("sock"), self.nix.path(""));
         format!("unix://{}?root={}", socket.display(), root.display())
     }

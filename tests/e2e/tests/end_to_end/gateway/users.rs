@@ -12,10 +12,10 @@ use super::daemon::Daemon;
 use super::serve::{Serve, configuration};
 use super::{member, tree};
 
-pub(super) const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 /// Another user of the machine, who has nothing to do with the gateway: `daemon`, since Nix wants one that has a
 /// name, and nothing of whom is used but the number.
-pub(super) const OTHER: u32 = 1;
+pub(crate) const OTHER: u32 = 1;
 
 /// Builds as an unprivileged user.
 pub(super) fn build(nix: &Nix, user: u32, home: &Path, remote: &str, expression: &str) -> Finished {
@@ -62,7 +62,7 @@ pub(super) fn nobodys_home(nix: &Nix) -> PathBuf {
 }
 
 /// A folder of an unprivileged user's own.
-pub(super) fn users_home(nix: &Nix, user: u32) -> PathBuf {
+pub(crate) fn users_home(nix: &Nix, user: u32) -> PathBuf {
     let home = nix.path(&format!("home-of-{user}"));
     fs::create_dir(&home).unwrap();
     chown(&home, Some(user), Some(user)).unwrap();
@@ -94,14 +94,14 @@ fn as_user(user: u32, home: &Path) -> Command {
 }
 
 /// A gateway of the unprivileged user's own.
-pub(super) fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
+pub(crate) fn nobodys_gateway(sandbox: &Sandbox, home: &Path, name: &str) -> Serve {
     let mut command = nobodys_program(sandbox, home, name);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     Serve::run(command, &sandbox.path(&format!("{name}.log")))
 }
 
 /// The program as the unprivileged user runs it, with what the sandbox's configuration says.
-pub(super) fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
+pub(crate) fn nobodys_program(sandbox: &Sandbox, home: &Path, name: &str) -> Command {
     // The folder that it was built in need not be open to others.
     let home = home.join(name);
     fs::create_dir_all(&home).unwrap();
