@@ -2,6 +2,7 @@
 
 mod credentials;
 mod gateway;
+mod keys;
 mod network;
 mod nix;
 
@@ -59,6 +60,7 @@ pub(crate) async fn doctor(context: &Context) -> Result<(), Failure> {
         ("proxies", network::proxies(context.proxies())),
     ]);
     checks.extend(credentials::check(context));
+    checks.extend(keys::check(context).await);
     let version = nix::version();
     checks.push(("nix", nix::program(version.as_deref())));
     checks.push(("store", nix::store()));

@@ -25,10 +25,11 @@ pub(crate) async fn check(context: &Context) -> Result<(), Failure> {
         number => format!("{number} {what}s"),
     };
     context.printer.note(&format!(
-        "{}, {}, {}",
+        "{}, {}, {}, {}",
         counted(config.credentials.len(), "credential"),
         counted(config.grants.len(), "grant"),
-        counted(config.routes.len(), "route")
+        counted(config.routes.len(), "route"),
+        counted(config.keys.len(), "key")
     ));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fetchhost_credentials::ask_hidden;
-use fetchhost_keys::{KeyError, PublicKey, Signers};
+use fetchhost_keys::{KeyError, KeyProblem, PublicKey, Signers};
 use fetchhost_policy::{KeyName, KeySource, KeySpec, PolicyError, printable};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -42,12 +42,20 @@ struct KeyReport {
 /// Lists the configured keys. None is unlocked.
 pub(super) async fn list(context: &Context) -> Result<(), Failure> {
     let specs: Vec<KeySpec> = context.settings.config.keys.values().cloned().collect();
-    let looked = blocking(move || {
+    let (looked, is_any_locked) = blocking(move || {
         let signers = Signers::new();
-        specs
+        let mut is_any_locked = false;
+        let looked: Vec<KeyReport> = specs
             .iter()
-            .map(|spec| report(&signers, spec))
-            .collect::<Vec<_>>()
+            .map(|spec| {
+                let public = signers.public_key(spec);
+                is_any_locked |= public
+                    .as_ref()
+                    .is_err_and(|error| matches!(error.problem, KeyProblem::Locked));
+                KeyReport::new(spec, public)
+            })
+            .collect();
+        (looked, is_any_locked)
     })
     .await?;
     if context.printer.json {
@@ -70,24 +78,31 @@ pub(super) async fn list(context: &Context) -> Result<(), Failure> {
             key.uses.join(","),
             public.map_or("", String::as_str)
         ))
-    })
+    })?;
+    if is_any_locked {
+        context.printer.note(
+            "`nix-fetchhost key show NAME` unlocks a key and prints its public half, to be written as `public-key`",
+        );
+    }
+    Ok(())
 }
 
-fn report(signers: &Signers, spec: &KeySpec) -> KeyReport {
-    let public = signers.public_key(spec);
-    KeyReport {
-        name: spec.name.to_string(),
-        source: match &spec.source {
-            KeySource::File(_) => "file",
-            KeySource::Age(_) => "age",
-            KeySource::Agent { .. } => "agent",
-            KeySource::Pkcs11 { .. } => "pkcs11",
-        },
-        uses: spec.uses.iter().map(|one| one.to_string()).collect(),
-        fingerprint: public.as_ref().ok().map(|key| key.fingerprint()),
-        problem: public
-            .err()
-            .map(|error| printable(&error.problem.to_string()).into_owned()),
+impl KeyReport {
+    fn new(spec: &KeySpec, public: Result<PublicKey, KeyError>) -> Self {
+        Self {
+            name: spec.name.to_string(),
+            source: match &spec.source {
+                KeySource::File(_) => "file",
+                KeySource::Age(_) => "age",
+                KeySource::Agent { .. } => "agent",
+                KeySource::Pkcs11 { .. } => "pkcs11",
+            },
+            uses: spec.uses.iter().map(|one| one.to_string()).collect(),
+            fingerprint: public.as_ref().ok().map(PublicKey::fingerprint),
+            problem: public
+                .err()
+                .map(|error| printable(&error.problem.to_string()).into_owned()),
+        }
     }
 }
 
