@@ -100,7 +100,7 @@ async fn async_main(argv: &[OsString]) -> ExitStatus {
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         // Help and version are results; anything else that clap says is a usage error.
-        Err(message) => return report_parsing(argv, &message),
+        Err(message) => return report_parsing(argv, prepared.as_ref(), &message),
     };
     let printer = printer(&cli);
     match dispatch(printer, &cli.command, &matches, prepared).await {
@@ -155,6 +155,7 @@ fn with_parameters(
     for input in description.inputs.keys() {
         required.push_str(&format!(" --input {input}=<PATH>"));
     }
+    let needed = params::needed_flags(&description.parameters);
     let command = params::add_flags(clap::Command::new(name.clone()), &description.parameters);
     let command = match name.as_str() {
         "run" => RunArgs::augment_args(command),
@@ -164,7 +165,7 @@ fn with_parameters(
         .mut_arg("fetcher", |fetcher| fetcher.hide(true))
         .about(format!("{fetcher}: {}", description.summary))
         .override_usage(format!(
-            "nix-fetchhost {name} {fetcher} [PARAMETERS]{required} [OPTIONS]"
+            "nix-fetchhost {name} {fetcher}{needed} [PARAMETERS]{required} [OPTIONS]"
         ))
         .after_help(args::FETCH_HELP)
 }
@@ -289,14 +290,19 @@ fn printer_before_parsing(argv: &[OsString]) -> Printer {
     }
 }
 
-fn report_parsing(argv: &[OsString], message: &clap::Error) -> ExitStatus {
+fn report_parsing(
+    argv: &[OsString],
+    prepared: Option<&Prepared>,
+    message: &clap::Error,
+) -> ExitStatus {
     if !message.use_stderr() {
         // Nothing can be done when stdout is gone.
         let _ = message.print();
         return ExitStatus::Success;
     }
     let printer = printer_before_parsing(argv);
-    if let Some(failure) = mistyped::failure(argv, message) {
+    let description = prepared.and_then(|prepared| prepared.selected.description().ok());
+    if let Some(failure) = mistyped::failure(argv, description, message) {
         printer.failure(&failure);
     } else if printer.json {
         let text = message.render().to_string();

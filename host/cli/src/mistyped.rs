@@ -4,17 +4,23 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
+use fetchhost_policy::describe::FetcherDescription;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::{WITH_FETCHER, typed};
 
-/// What to say instead of clap's own message, if there is something better to say.
-pub(crate) fn failure(argv: &[OsString], message: &clap::Error) -> Option<Failure> {
+/// What to say instead of clap's own message, if there is something better to say. `description` is the fetcher's
+/// that was named, if one was.
+pub(crate) fn failure(
+    argv: &[OsString],
+    description: Option<&FetcherDescription>,
+    message: &clap::Error,
+) -> Option<Failure> {
     let root = Cli::command();
     let path = typed::subcommands(&root, argv);
     match message.kind() {
-        ErrorKind::UnknownArgument => unknown_argument(&root, &path, argv, message),
+        ErrorKind::UnknownArgument => unknown_argument(&root, &path, argv, description, message),
         _ => None,
     }
 }
@@ -24,6 +30,7 @@ fn unknown_argument(
     root: &Command,
     path: &[&Command],
     argv: &[OsString],
+    description: Option<&FetcherDescription>,
     message: &clap::Error,
 ) -> Option<Failure> {
     let ContextValue::String(argument) = message.get(ContextKind::InvalidArg)? else {
@@ -41,6 +48,12 @@ fn unknown_argument(
         return Some(
             failure.with_hint(format!("`{argument}` belongs to {}", owners.join(" and "))),
         );
+    }
+    let is_input = |name: &str| {
+        description.is_some_and(|one| one.inputs.keys().any(|input| input.as_str() == name))
+    };
+    if let Some(input) = argument.strip_prefix("--").filter(|name| is_input(name)) {
+        return Some(failure.with_hint(format!("an input is given as `--input {input}=PATH`")));
     }
     if let Some(ContextValue::String(similar)) = message.get(ContextKind::SuggestedArg) {
         return Some(failure.with_hint(format!("there is `{similar}`")));

@@ -78,6 +78,19 @@ pub(crate) fn add_flags(mut command: Command, schema: &Value) -> Command {
     command
 }
 
+/// The flags that a fetcher cannot do without, each behind a space, as usage writes them.
+pub(crate) fn needed_flags(schema: &Value) -> String {
+    let required = schema["required"].as_array();
+    let is_required = |name: &str| {
+        required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(name)))
+    };
+    properties(schema)
+        .filter(|property| is_required(property.name))
+        .filter(|property| !matches!(property.kind, Kind::Other | Kind::Boolean))
+        .map(|property| format!(" --{} <VALUE>", printable(property.name)))
+        .collect()
+}
+
 /// Joins `--params`, `--param` and the flags, and checks the result against the schema.
 ///
 /// What is typed wins over what the file says; typing one parameter in both forms is an error.

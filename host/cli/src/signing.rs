@@ -43,14 +43,17 @@ pub(crate) fn open_typed(
                     "`--input {name}={}`: {problem}",
                     fetchhost_policy::printable(&path.to_string_lossy())
                 ))
-                .with_hint("name a plain file; of a folder, sign an archive")
             };
             // Not to wait for who writes into a pipe.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let file = rustix::fs::open(&path, flags, Mode::empty())
                 .map(File::from)
-                .map_err(|error| refuse(error.to_string()))?;
-            let input = input(file).map_err(refuse)?;
+                .map_err(|error| {
+                    refuse(error.to_string()).with_hint("name a file that you may read")
+                })?;
+            let input = input(file).map_err(|problem| {
+                refuse(problem).with_hint("name a plain file; of a folder, sign an archive")
+            })?;
             Ok((name, (path, input)))
         })
         .collect()

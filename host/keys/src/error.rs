@@ -96,7 +96,7 @@ pub enum ContentProblem {
     #[error("is no private key of minisign's, of OpenSSH's, or in PKCS#8")]
     Unrecognised,
     /// An older form of PEM.
-    #[error("holds a `{0}`, which is not read here")]
+    #[error("holds `{0}`, which is not read here")]
     OldForm(String),
     /// Something is wrong with it.
     #[error("is damaged")]
@@ -164,7 +164,9 @@ impl KeyProblem {
                 format!("check `source` and `public-key` of `[key.{key}]`: one of them was changed")
             }
             Self::Locked => {
-                format!("write the public key as `public-key` into `[key.{key}]`; it is no secret")
+                format!(
+                    "write the public key as `public-key` into `[key.{key}]`; `nix-fetchhost key show {key}` prints it"
+                )
             }
             Self::Use { asked, .. } => {
                 format!("take `{asked}` out of `use` of `[key.{key}]`, or name another key for it")
@@ -191,7 +193,7 @@ impl ContentProblem {
                 "run it again and enter the passphrase of this key".to_owned()
             }
             Self::TooMuchWork => "give it its passphrase anew, with fewer rounds".to_owned(),
-            Self::NoTerminal => "where nobody can type, use an agent (`ssh-add`), or keep the key without a passphrase in a file that age encrypted".to_owned(),
+            Self::NoTerminal => "where nobody can type, use an agent (`ssh-add`), or keep the key without a passphrase in a file that age encrypted; what is remembered needs no passphrase where `public-key` is configured".to_owned(),
             Self::NotEntered(_) => "run it again and enter the passphrase".to_owned(),
             Self::Public(error) => error.hint().to_owned(),
         }

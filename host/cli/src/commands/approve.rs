@@ -65,8 +65,12 @@ async fn approve_one(
     let place = name_of(file)?;
     // What is approved under a name is read by that name.
     let lock = lock::read(Path::new(&place), NAMED)?.ok_or_else(|| {
-        Failure::usage(format!("there is no `{}`", file.display()))
-            .with_hint("`nix-fetchhost lock` makes it from fetches.toml")
+        Failure::usage(format!("there is no `{}`", file.display())).with_hint(
+            match file.to_str().is_some_and(digests::is_one) {
+                true => "add `--key NAME` to have that key sign the content with this digest",
+                false => "`nix-fetchhost lock` makes it from fetches.toml",
+            },
+        )
     })?;
     // All of it is looked at before any of it is approved.
     let mut lines = Vec::new();

@@ -17,6 +17,8 @@ use crate::signing;
 
 /// The fewest digits that stand for an id.
 const MIN_DIGITS: usize = 8;
+/// The digits of a whole id.
+const DIGITS: usize = 64;
 
 /// Does what was typed after `memo`.
 pub(crate) async fn memo(context: &Context, command: &MemoCommand) -> Result<(), Failure> {
@@ -68,13 +70,19 @@ fn shared(context: &Context) -> Result<Memo, Failure> {
 
 /// The id that is meant.
 fn find(memo: &Memo, text: &str) -> Result<MemoId, Failure> {
-    let wrong = match text.parse() {
+    const LISTED: &str = "`nix-fetchhost memo list` lists those of this machine";
+    let error = match text.parse() {
         Ok(id) => return Ok(id),
-        Err(error) => Failure::usage(error.to_string())
-            .with_hint("`nix-fetchhost memo list` lists those of this machine"),
+        Err(error) => error,
     };
-    if text.len() < MIN_DIGITS {
-        return Err(wrong);
+    let is_beginning = (MIN_DIGITS..DIGITS).contains(&text.len())
+        && text
+            .bytes()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_beginning {
+        return Err(
+            Failure::usage(format!("{error}, or its first {MIN_DIGITS} or more")).with_hint(LISTED),
+        );
     }
     let listed = memo.list()?;
     let mut meant = listed.iter().filter(|entry| entry.id.starts_with(text));
@@ -88,6 +96,9 @@ fn find(memo: &Memo, text: &str) -> Result<MemoId, Failure> {
             printable(text)
         ))
         .with_hint("write more digits")),
-        (None, _) => Err(wrong),
+        (None, _) => Err(Failure::usage(format!(
+            "nothing that is remembered here has an id that begins with `{text}`"
+        ))
+        .with_hint(LISTED)),
     }
 }

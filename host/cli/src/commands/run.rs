@@ -34,7 +34,7 @@ pub(crate) async fn run(
         return Err(Failure::usage(
             "`--dry-run` says where a declared hash is, and none is declared",
         )
-        .with_hint("add `--hash HASH`, or leave it out"));
+        .with_hint("add `--hash HASH`, or run it without `--dry-run`"));
     }
     let fetching = Fetching::typed(
         context,

@@ -77,7 +77,7 @@ fn read_source(source: &Table<'_>, table: &Table<'_>) -> Result<KeySource, Confi
     let label = |key| -> Result<String, ConfigError> {
         let text = source
             .text(key)?
-            .ok_or_else(|| source.refuse(format!("a `{kind}` source needs `{key}`")))?;
+            .ok_or_else(|| source.refuse(format!("with `{kind}`, `source` needs `{key}`")))?;
         match text.value {
             "" => Err(text.refuse(format!("`{key}` is empty"))),
             label => Ok(label.to_owned()),

@@ -67,14 +67,24 @@ pub(super) async fn approve(
     Ok(())
 }
 
-/// A SHA-256 as it is written anywhere.
+/// Whether `text` is what a key could sign, rather than a file.
+pub(super) fn is_one(text: &str) -> bool {
+    sha256(text).is_some()
+}
+
 fn digest(text: &str) -> Result<[u8; 32], Failure> {
-    let hash = text.parse::<Hash>().ok();
-    hash.filter(|hash| hash.algorithm() == HashAlgorithm::Sha256)
-        .and_then(|hash| hash.as_bytes().try_into().ok())
-        .ok_or_else(|| {
-            Failure::usage(format!("`{}` is no SHA-256 of a content", printable(text))).with_hint(
-                "write `sha256:` and the hex digits that `sha256sum FILE` prints, or `sha256-…` (SRI)",
-            )
-        })
+    sha256(text).ok_or_else(|| {
+        Failure::usage(format!("`{}` is no SHA-256 of a content", printable(text))).with_hint(
+            "write `sha256:` and the hex digits that `sha256sum FILE` prints, or `sha256-…` (SRI)",
+        )
+    })
+}
+
+/// A SHA-256 as it is written anywhere.
+fn sha256(text: &str) -> Option<[u8; 32]> {
+    let hash = text.parse::<Hash>().ok()?;
+    match hash.algorithm() {
+        HashAlgorithm::Sha256 => hash.as_bytes().try_into().ok(),
+        _ => None,
+    }
 }

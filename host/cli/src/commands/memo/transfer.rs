@@ -42,8 +42,10 @@ pub(super) fn export(context: &Context, file: Option<&Path>) -> Result<(), Failu
 /// Takes entries of an export.
 pub(super) fn import(context: &Context, file: &Path, unsigned: bool) -> Result<(), Failure> {
     let memo = signing::memo_trusting(context)?;
-    let refuse =
-        |error: io::Error| Failure::usage(format!("`{}` cannot be read: {error}", file.display()));
+    let refuse = |error: io::Error| {
+        Failure::usage(format!("`{}` cannot be read: {error}", file.display()))
+            .with_hint("name a file that `memo export` wrote, or `-` for stdin")
+    };
     let mut input: Box<dyn BufRead> = match file.to_str() {
         Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(BufReader::new(File::open(file).map_err(refuse)?)),
