@@ -122,6 +122,34 @@ origins = ["https://a.example"]
 }
 
 #[test]
+fn a_key_that_cannot_be_had_is_a_finding() {
+    let home = Home::new();
+    let (_port, config) = free_port();
+    let public = "RWRt95lHAtBcQznjhHnSxV/DMhIyY1kljC2J5x7IG8ANKcLIOHg8sGCZ";
+    home.configure(&format!(
+        "{config}[key.told]\nsource = {{ file = \"sealed\" }}\nuse = [\"minisign\"]\npublic-key = \"{public}\"\n\
+         [key.sealed]\nsource = {{ age = \"sealed\" }}\nuse = [\"minisign\"]\n",
+    ));
+    let told = home.run(&["doctor"]).succeeds();
+    let keys = about(&told, "keys");
+    assert_eq!(keys.len(), 2, "{told}");
+    assert!(
+        keys[0].starts_with("note ") && keys[0].contains("key show sealed"),
+        "{told}"
+    );
+    assert!(
+        keys[1].starts_with("good ") && keys[1].contains("minisign-ed25519:"),
+        "{told}"
+    );
+    home.configure(&format!(
+        "{config}[key.lost]\nsource = {{ file = \"nowhere\" }}\nuse = [\"raw\"]\n"
+    ));
+    let told = home.run(&["doctor"]).tells(1);
+    assert!(one(&told, "keys").starts_with("BAD "), "{told}");
+    assert!(told.contains("put the key at"), "{told}");
+}
+
+#[test]
 fn a_lost_identity_is_a_finding_where_something_is_sealed_to_it() {
     let home = Home::new();
     let (_port, config) = free_port();

@@ -85,3 +85,39 @@ fn a_store_without_its_key_word_is_told_with_it() {
         );
     }
 }
+
+#[test]
+fn an_input_that_is_typed_as_a_flag_is_answered_with_how_it_is_given() {
+    told(
+        "run signer --content app.tar.gz",
+        &["an input is given as `--input content=PATH`"],
+    );
+}
+
+#[test]
+fn usage_names_what_a_fetcher_cannot_do_without() {
+    let help = Home::new().run(&["run", "signer", "--help"]).succeeds();
+    assert!(
+        help.contains(
+            "signer --format <VALUE> --key-id <VALUE> [PARAMETERS] --input content=<PATH>"
+        ),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_digest_in_the_place_of_a_lock_file_is_answered_with_the_key_that_would_sign_it() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    told(&format!("approve {digest}"), &["add `--key NAME`"]);
+    told("approve fetches.lock.json", &["`nix-fetchhost lock`"]);
+}
+
+#[test]
+fn an_id_is_told_apart_from_what_is_none() {
+    told(
+        "memo show 01234567",
+        &["has an id that begins with `01234567`"],
+    );
+    told("memo show 0123456", &["is no id", "or its first 8 or more"]);
+    told("memo show 0123456X", &["is no id"]);
+}
