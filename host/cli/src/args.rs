@@ -1,11 +1,18 @@
 //! What can be typed. Meaning is given to it in `commands`.
 
 pub(crate) mod cache;
+mod credential;
+mod grant;
+mod key;
 pub(crate) mod memo;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use credential::CredentialCommand;
+pub(crate) use grant::{GrantAddArgs, GrantCommand};
+pub(crate) use key::KeyCommand;
 
 /// Fetches artifacts for Nix through sandboxed modules that never see a secret.
 #[derive(Debug, Parser)]
@@ -375,121 +382,6 @@ pub(crate) enum ConfigCommand {
     Path,
     /// Print the configuration in force
     Show,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CredentialCommand {
-    /// List the configured credentials; secrets are not read
-    List {
-        /// Print as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Encrypt a secret from stdin or the terminal, and define or redefine the credential
-    Set {
-        /// What the configuration calls it
-        name: String,
-        /// An origin that may receive it; repeatable [default: as before]
-        #[arg(long, value_name = "ORIGIN")]
-        origin: Vec<String>,
-        /// How it is sent: bearer, basic:USER, header:NAME or aws-sigv4 [default: as before]
-        #[arg(long)]
-        scheme: Option<String>,
-    },
-    /// Remove a credential, and the file that `set` wrote
-    Remove {
-        /// What the configuration calls it
-        name: String,
-    },
-    /// Read a credential from its source, and send it to a URL if one is given
-    Test {
-        /// What the configuration calls it
-        name: String,
-        /// A URL of one of its origins; asked with HEAD
-        url: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GrantAddArgs {
-    /// builtin:NAME, sha256:HEX, host:substituter or host:cache; or a fetcher of it, as for `run`
-    pub(crate) module: String,
-    /// An origin that it may ask, or https://*.NAME; repeatable
-    #[arg(long, required = true)]
-    pub(crate) origin: Vec<String>,
-    /// A configured credential for a slot of it; repeatable
-    #[arg(long, value_name = "SLOT=NAME")]
-    pub(crate) credential: Vec<String>,
-    /// An origin that redirects may lead to, never with a credential; repeatable
-    #[arg(long, value_name = "ORIGIN")]
-    pub(crate) redirect: Vec<String>,
-    /// A method that it may use; repeatable [default: GET and HEAD]
-    #[arg(long)]
-    pub(crate) method: Vec<String>,
-    /// A path that it may ask for, with * and **; repeatable [default: what it declares]
-    #[arg(long)]
-    pub(crate) path: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GrantCommand {
-    /// List what is granted, and what the administrator denies
-    List {
-        /// Print as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Grant a module origins, in your configuration
-    Add(GrantAddArgs),
-    /// Remove grants of a module from your configuration
-    Remove {
-        /// builtin:NAME, sha256:HEX, host:substituter or host:cache; or a fetcher of it, as for `run`
-        module: String,
-        /// The granted origin to remove; repeatable [default: the module's only grant]
-        #[arg(long)]
-        origin: Vec<String>,
-    },
-    /// Explain what a fetcher may ask of an origin, and why
-    Explain {
-        /// A fetcher's name, builtin:NAME for each of its fetchers, PATH#sha256=HEX[:FETCHER], host:cache or host:substituter
-        fetcher: String,
-        /// The origin to be asked, for instance https://gitlab.example.com
-        origin: String,
-        /// As if this had been given to `run`
-        #[arg(long, value_name = "ORIGIN")]
-        allow: Vec<String>,
-        /// As if this had been given to `run`, with the origin typed
-        #[arg(long, value_name = "SLOT=SOURCE")]
-        credential: Vec<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// List the configured keys; none is unlocked
-    List {
-        /// Print as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the public half of a configured key, for `public-key` and for who verifies; asks for its passphrase
-    /// if it must
-    Show {
-        /// What the configuration calls it
-        name: String,
-    },
-    /// Write a new secret key into a file for you alone, and print the public key
-    Generate {
-        /// What signatures call the key, for instance cache.example.com-1
-        name: String,
-        /// The new file
-        file: PathBuf,
-    },
-    /// Print the public key of a secret one, as trusted-public-keys wants it
-    Public {
-        /// The secret key's file, or - for stdin
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Args)]

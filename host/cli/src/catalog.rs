@@ -111,7 +111,7 @@ pub(crate) async fn select(engine: &Engine, text: &str) -> Result<Selected, Fail
             .with_hint(format!(
                 "after looking at it with `nix-fetchhost fetcher inspect {text}`, write `{}#sha256={}`",
                 path.display(),
-                crate::report::hex(&digest_of(&bytes)),
+                fetchhost_formats::hex(&digest_of(&bytes)),
             )));
     }
     let Loaded {
@@ -210,8 +210,8 @@ async fn load(engine: &Engine, reference: Reference) -> Result<Loaded, Failure> 
                 return Err(Failure::usage(format!(
                     "`{}` is not the module that was meant: its SHA-256 is {}, not {}",
                     path.display(),
-                    crate::report::hex(&actual),
-                    crate::report::hex(&pinned),
+                    fetchhost_formats::hex(&actual),
+                    fetchhost_formats::hex(&pinned),
                 )));
             }
             let module = Arc::new(engine.load(&bytes, Trust::ThirdParty).await?);

@@ -4,28 +4,26 @@
 //! Everything that can be wrong with a command line is found here, before anything is contacted.
 
 mod consent;
+mod destinations;
 mod dry_run;
+mod expected;
 mod output;
 mod remembered;
+mod session;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use fetchhost_credentials::{Cancel, ask_hidden};
 use fetchhost_engine::Desk;
-use fetchhost_formats::{Hash, HashAlgorithm, StoreName};
-use fetchhost_keys::Signers;
-use fetchhost_memo::Memo;
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Signed, SigningDesk, Unlocking};
+use fetchhost_formats::StoreName;
+use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Signed, SigningDesk};
 use fetchhost_policy::{Broker, Consent, Origin};
-use fetchhost_sinks::{Destination, DestinationError};
-use fetchhost_transport::Client;
 use serde_json::{Map, Value};
 
 use crate::args::{FetchArgs, OutputArgs};
-use crate::caches::{self, Purpose};
+use crate::caches;
 use crate::catalog::Selected;
 use crate::context::Context;
 use crate::exit::ExitStatus;
@@ -36,11 +34,14 @@ use crate::progress::Progress;
 use crate::provenance;
 use crate::report::ResultReport;
 use crate::signals;
-use crate::signing::{self, Desks, Inputs};
+use crate::signing::{self, Inputs};
+use destinations::destinations;
 
 pub(crate) use consent::{credentials, effective_origin, origins};
+pub(crate) use expected::{expectation, known};
 pub(crate) use output::mode_and_name;
 pub(crate) use remembered::Remembering;
+pub(crate) use session::Session;
 
 /// A job and what its report needs.
 pub(crate) struct Fetching {
@@ -55,75 +56,6 @@ pub(crate) struct Fetching {
     parameters: Map<String, Value>,
     /// The origin that is asked first and those that were typed, to explain what is granted.
     origins: Vec<Origin>,
-}
-
-/// What fetches go through; those of one command share connections and the credentials that were read.
-#[derive(Clone)]
-pub(crate) struct Session {
-    client: Client,
-    /// Unlocks keys, each once.
-    keys: Arc<Unlocking>,
-    /// What signs with them, made when the first fetch needs it.
-    desks: Arc<OnceLock<Desks>>,
-    /// Ends questions and programs for credentials and keys; not for one of several fetches.
-    cancel: Vec<Cancel>,
-    progress: Arc<Progress>,
-}
-
-impl Session {
-    pub(crate) fn new(context: &Context, progress: Progress) -> Self {
-        let progress = Arc::new(progress);
-        let asking = Arc::clone(&progress);
-        let keyring = context
-            .keyring()
-            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
-        let asking = Arc::clone(&progress);
-        let signers = Signers::new()
-            .asking(move |question, cancel| asking.make_room(|| ask_hidden(question, cancel)));
-        Self {
-            cancel: vec![keyring.cancel(), signers.cancel()],
-            client: context.client(Arc::new(keyring)),
-            keys: Arc::new(Unlocking::new(signers)),
-            desks: Arc::default(),
-            progress,
-        }
-    }
-
-    /// For one of several fetches, with its own record of who was asked.
-    pub(crate) fn share(&self, progress: Progress) -> Self {
-        Self {
-            client: self.client.with_own_journal(),
-            keys: Arc::clone(&self.keys),
-            desks: Arc::clone(&self.desks),
-            cancel: Vec::new(),
-            progress: Arc::new(progress),
-        }
-    }
-
-    /// What signs, for all fetches that share this.
-    fn desks(&self, context: &Context) -> Result<&Desks, Failure> {
-        if let Some(desks) = self.desks.get() {
-            return Ok(desks);
-        }
-        let desks = Desks::new(context, &self.client, Arc::clone(&self.keys))?;
-        Ok(self.desks.get_or_init(|| desks))
-    }
-
-    /// What is remembered.
-    fn memo(&self, context: &Context) -> Result<Arc<Memo>, Failure> {
-        Ok(self.desks(context)?.memo())
-    }
-
-    /// What shows the course of it.
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    /// What waits for the user or a program tidies up before this process ends.
-    pub(crate) fn end(&self) {
-        self.cancel.iter().for_each(Cancel::fire);
-        self.progress.finish();
-    }
 }
 
 /// What a command line says.
@@ -440,94 +372,6 @@ async fn elapsed(limit: Option<Duration>) -> Duration {
         }
         None => std::future::pending().await,
     }
-}
-
-/// What the output's hash must be, when it is declared or the fetcher signs: no signature is known beforehand.
-pub(crate) fn expectation(
-    context: &Context,
-    selected: &Selected,
-    hash: Option<&str>,
-) -> Result<Option<Expectation>, Failure> {
-    match hash {
-        Some(text) => declared_hash(context, text).map(|hash| Some(Expectation::Declared(hash))),
-        None if selected.description()?.signs() => {
-            Ok(Some(Expectation::Unknown(HashAlgorithm::Sha256)))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The expectation, or one from what is remembered.
-pub(crate) async fn known(
-    context: &Context,
-    session: &Session,
-    selected: &Selected,
-    params: &Map<String, Value>,
-    expectation: Option<Expectation>,
-    is_typed: bool,
-) -> Result<(Expectation, Option<Remembering>), Failure> {
-    if let Some(expectation) = expectation {
-        return Ok((expectation, None));
-    }
-    let remembering = Remembering::look_up(context, session, selected, params, is_typed).await?;
-    Ok((remembering.expectation(), Some(remembering)))
-}
-
-/// Reads a declared hash; weak ones are accepted with a warning, as Nix does.
-pub(crate) fn declared_hash(context: &Context, text: &str) -> Result<Hash, Failure> {
-    let hash: Hash = text
-        .parse()
-        .map_err(|error: fetchhost_formats::HashError| {
-            Failure::usage(format!("`--hash {text}`: {}", with_causes(&error)))
-                .with_hint("write `sha256-…` (SRI, with its `=`), or `sha256:` and hex or nix32")
-        })?;
-    if hash.algorithm().is_weak() {
-        context.printer.warning(&format!(
-            "{} no longer proves what was fetched; `prefetch` prints a sha256",
-            hash.algorithm()
-        ));
-    }
-    Ok(hash)
-}
-
-fn destinations(
-    context: &Context,
-    session: &Session,
-    wanted: &Wanted<'_>,
-) -> Result<Vec<Destination>, Failure> {
-    let default = wanted.default.filter(|_| wanted.to.is_empty());
-    let texts = wanted.to.iter().map(String::as_str).chain(default);
-    let parsed = texts.map(|text| {
-        if text.starts_with("s3:") {
-            // What goes to a bucket is no part of the fetch's own record.
-            let client = session.client.with_own_journal();
-            let cache = caches::open(context, &client, caches::parse(text)?, Purpose::One)?;
-            return Ok(Destination::Cache(cache));
-        }
-        text.parse()
-            .map_err(|error: DestinationError| with_hint(&error, error.hint()))
-    });
-    let mut destinations = parsed.collect::<Result<Vec<Destination>, _>>()?;
-    if let Some(link) = wanted.gc_root {
-        let link = std::path::absolute(link)
-            .map_err(|error| Failure::usage(format!("`--gc-root {}`: {error}", link.display())))?;
-        let mut stores = destinations
-            .iter_mut()
-            .filter_map(|destination| match destination {
-                Destination::Store(store) => Some(store),
-                _ => None,
-            });
-        match (stores.next(), stores.next()) {
-            (Some(store), None) => store.gc_root = Some(link),
-            _ => {
-                return Err(Failure::usage(
-                    "`--gc-root` needs exactly one store among the destinations",
-                )
-                .with_hint("add `--to store`, or leave it out: a plain file needs no root"));
-            }
-        }
-    }
-    Ok(destinations)
 }
 
 fn timed_out(limit: Duration) -> Failure {

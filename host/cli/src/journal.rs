@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use fetchhost_formats::hex;
 use fetchhost_pipeline::Signed;
 use fetchhost_policy::{DisplayUrl, parse_url};
 use fetchhost_transport::Client;
@@ -17,9 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Selected;
 use crate::failure::Failure;
-use crate::report::{
-    ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, SignatureReport, hex,
-};
+use crate::report::{ContactReport, ErrorReport, ResultReport, SCHEMA_VERSION, SignatureReport};
 
 /// When the record reaches this size, in bytes, it becomes the old one, and the old one goes.
 const ROTATE_AT: u64 = 8 << 20;

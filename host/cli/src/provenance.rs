@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use fetchhost_formats::FixedOutput;
+use fetchhost_formats::{FixedOutput, hex};
 use serde_json::{Map, Value, json};
 
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Partial};
 use crate::journal;
-use crate::report::{ResultReport, hex};
+use crate::report::ResultReport;
 
 /// What kind of work was done: the meaning of the parameters below.
 const BUILD_TYPE: &str = "urn:nix-fetchhost:fetch:v1";

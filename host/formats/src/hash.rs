@@ -159,13 +159,7 @@ impl Hash {
     /// The digest in lower-case hexadecimal, without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut hex = String::with_capacity(self.as_bytes().len() * 2);
-        for byte in self.as_bytes() {
-            for nibble in [byte >> 4, byte & 0xf] {
-                hex.extend(char::from_digit(u32::from(nibble), 16));
-            }
-        }
-        hex
+        hex(self.as_bytes())
     }
 
     /// Parses the part after `sha256:`: hex and nix32 never have the same length.
@@ -211,6 +205,18 @@ impl Hash {
     pub(crate) fn from_nix(hash: &NixHash) -> Result<Self, HashError> {
         Self::new(hash.algorithm().as_str().parse()?, hash.digest_as_bytes())
     }
+}
+
+/// `bytes` in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(u32::from(nibble), 16));
+        }
+    }
+    text
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {

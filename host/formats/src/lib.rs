@@ -40,7 +40,7 @@ pub use content_address::{
     ContentAddress, ContentAddressError, FixedOutput, OutputMode, UnknownMode,
 };
 pub use derivation::{Derivation, DerivationError, MAX_DERIVATION_BYTES};
-pub use hash::{Hash, HashAlgorithm, HashError};
+pub use hash::{Hash, HashAlgorithm, HashError, hex};
 pub use hasher::Hasher;
 pub use narinfo::{
     MAX_NARINFO_BYTES, NarInfo, NarInfoError, NarUrl, NarUrlError, Proof, Unproved, add_signatures,

@@ -49,8 +49,7 @@ pub use public::{PublicKey, PublicKeyError};
 pub use signers::Signers;
 
 /// `bytes` in small hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // A String takes all that is written to it.

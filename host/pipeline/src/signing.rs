@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fetchhost_engine::{Desk, SigningError, SigningErrorKind};
+use fetchhost_formats::hex;
 use fetchhost_keys::{
-    Content, Envelope, Key, KeyError, KeyProblem, PublicKey, SignError, Signers, VerifyError, hex,
+    Content, Envelope, Key, KeyError, KeyProblem, PublicKey, SignError, Signers, VerifyError,
 };
 use fetchhost_memo::{Found, Memo, MemoError, SignatureKey};
 use fetchhost_policy::{Denial, KeyName, KeyPermit, KeySpec, Leave, SigningPolicy, SlotName};
@@ -84,8 +85,7 @@ pub struct SigningDesk {
 }
 
 impl SigningDesk {
-    /// A desk by `policy`. `command` is what a user types to have signed what this fetch only looks up; `warn`
-    /// takes what the user should know although the fetch goes on.
+    /// A desk by `policy`. `command` is what a user types to have signed what this fetch only looks up.
     pub fn new(
         policy: SigningPolicy,
         keys: Arc<Unlocking>,

@@ -248,7 +248,7 @@ fn random_word() -> Result<String, Failure> {
     let mut bytes = [0; 12];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| unexpected("a random token", &error.into()))?;
-    Ok(crate::report::hex(&bytes))
+    Ok(fetchhost_formats::hex(&bytes))
 }
 
 fn unexpected(what: &str, error: &std::io::Error) -> Failure {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use fetchhost_credentials::Keyring;
-use fetchhost_formats::{FixedOutput, Hash};
+use fetchhost_formats::{FixedOutput, Hash, hex};
 use fetchhost_pipeline::Error;
 use fetchhost_policy::{CredentialSpec, SourceSpec};
 use fetchhost_sinks::{Destination, SinkError};
 
 use super::{Fetching, elapsed, timed_out};
 use crate::failure::Failure;
-use crate::report::{DryRun, hex};
+use crate::report::DryRun;
 use crate::signals;
 
 impl Fetching {

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use fetchhost_formats::hex;
 use fetchhost_pipeline::Signed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::hex;
 
 /// One signature that a module was given.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

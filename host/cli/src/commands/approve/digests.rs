@@ -1,6 +1,6 @@
 //! `nix-fetchhost approve --key NAME DIGEST…`: contents that a key may sign without its name being typed.
 
-use fetchhost_formats::{Hash, HashAlgorithm};
+use fetchhost_formats::{Hash, HashAlgorithm, hex};
 use fetchhost_keys::Signers;
 use fetchhost_policy::printable;
 
@@ -8,7 +8,6 @@ use crate::args::ApproveArgs;
 use crate::commands::key::{find, of_key};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::report::hex;
 use crate::signing;
 
 /// Approves digests for a key, takes that back, or lists what is approved for it.

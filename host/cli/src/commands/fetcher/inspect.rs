@@ -22,7 +22,7 @@ struct Report<'a> {
 pub(crate) async fn inspect(context: &Context, text: &str) -> Result<(), Failure> {
     let loaded = catalog::inspect(&context.engine()?, text).await?;
     let module = &loaded.module;
-    let digest = crate::report::hex(&module.digest());
+    let digest = fetchhost_formats::hex(&module.digest());
     let description = module.description();
     if context.printer.json {
         return context.printer.json(&Report {

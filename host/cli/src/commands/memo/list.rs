@@ -1,5 +1,6 @@
 //! `nix-fetchhost memo list` and `show`.
 
+use fetchhost_formats::hex;
 use fetchhost_memo::{Flaw, Record};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use super::{find, shared};
 use crate::caches;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::report::{SCHEMA_VERSION, hex};
+use crate::report::SCHEMA_VERSION;
 use crate::signing;
 
 /// What `memo list --json` prints.
