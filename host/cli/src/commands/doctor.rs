@@ -30,7 +30,7 @@ enum Finding {
 type Checks = Vec<(&'static str, Finding)>;
 
 /// Looks at what fetching depends on, and says what is wrong and what to do. No secret is shown, no
-/// question is asked, and nobody but this machine's own Nix and gateway is contacted.
+/// question is asked, and nobody but this machine's own Nix, gateway, agents and tokens is contacted.
 ///
 /// With a configuration that is broken, the checks that need it are left out.
 pub(crate) async fn doctor(context: &Context) -> Result<(), Failure> {

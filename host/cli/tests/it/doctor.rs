@@ -147,6 +147,11 @@ fn a_key_that_cannot_be_had_is_a_finding() {
     let told = home.run(&["doctor"]).tells(1);
     assert!(one(&told, "keys").starts_with("BAD "), "{told}");
     assert!(told.contains("put the key at"), "{told}");
+    home.configure(
+        "[key.told]\nsource = { file = \"sealed\" }\nuse = [\"minisign\"]\npublic-key = \"zzz\"\n",
+    );
+    let told = home.run(&["config", "check"]).fails(2);
+    assert!(told.contains("key `told`: this is no public key"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! `nix-fetchhost config check`
 
+use fetchhost_keys::Signers;
+
+use crate::commands::key::of_key;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::misnamed::misnamed;
@@ -12,6 +15,12 @@ pub(crate) async fn check(context: &Context) -> Result<(), Failure> {
         .next()
     {
         return Err(first);
+    }
+    // What is written of a public half shows without looking at its source.
+    let signers = Signers::new();
+    let told = context.settings.config.keys.values();
+    for key in told.filter(|key| key.public_key.is_some()) {
+        signers.public_key(key).map_err(|error| of_key(&error))?;
     }
     for (path, present) in &context.settings.files {
         let state = if *present { "good" } else { "absent" };
