@@ -80,7 +80,7 @@ struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     fn read(text: &'a [u8]) -> Option<Self> {
         let text = str::from_utf8(text).ok()?;
-        let mut lines = text.strip_suffix('\n').unwrap_or(text).split('\n');
+        let mut lines = text.strip_suffix('\n')?.split('\n');
         let untrusted = lines.next()?.strip_prefix(UNTRUSTED)?;
         let first = armor::base64(lines.next()?.as_bytes())?;
         let trusted = lines.next()?.strip_prefix(TRUSTED)?;

@@ -90,6 +90,13 @@ pub(super) fn verify(
     let (true, Some(bare)) = (ours, bare) else {
         return Err(VerifyError::Damaged(Use::Sshsig));
     };
+    // A text in front of the armor would be taken along unsigned, and `ssh-keygen` takes none.
+    let is_spelt_so = file
+        .to_pem(LineEnding::LF)
+        .is_ok_and(|own| own.as_bytes() == text);
+    if !is_spelt_so {
+        return Err(VerifyError::Damaged(Use::Sshsig));
+    }
     if public.verifies(Signed::new(content, namespace).as_bytes(), &bare) {
         Ok(())
     } else {

@@ -116,6 +116,41 @@ fn forms() -> [Form; 5] {
     ]
 }
 
+/// Somebody who may write where signatures are remembered has each one user's words read by the next.
+#[test]
+fn a_signature_with_anything_around_it_is_refused() {
+    let stage = Stage::new();
+    for (bytes, text, envelope) in [
+        (
+            openssh_ed25519(),
+            (|bytes| pem("OPENSSH PRIVATE KEY", bytes)) as fn(&[u8]) -> String,
+            sshsig("file"),
+        ),
+        (minisign_bytes(), minisign_text, minisign("a")),
+    ] {
+        let path = stage.write("k", text(&bytes));
+        let key = User::typing(None).unlock(&in_file(&path, &[envelope.asks()]));
+        let signature = key.sign(&envelope, &content("a")).unwrap();
+        let verify = |signature: &[u8]| {
+            key.public_key()
+                .verify(&envelope, &content("a"), signature)
+                .is_ok()
+        };
+        assert!(verify(&signature));
+        let signature = String::from_utf8(signature).unwrap();
+        for other in [
+            format!("#!/bin/sh\necho taken along\n{signature}"),
+            format!("\n{signature}"),
+            format!("{signature}\n"),
+            format!("{signature}more\n"),
+            signature.trim_end().to_owned(),
+            signature.replace('\n', "\r\n"),
+        ] {
+            assert!(!verify(other.as_bytes()), "{other:?}");
+        }
+    }
+}
+
 fn try_all(stage: &Stage, text: impl AsRef<[u8]>) {
     let path = stage.write("k", text);
     let user = User::typing(Some("p"));
