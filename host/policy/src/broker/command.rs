@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::display::acts;
 use crate::{CredentialSpec, Grant, Method, Scheme};
 
 /// The command that adds `grant` to the user's configuration.
@@ -44,14 +45,33 @@ pub(super) fn credential_set(spec: &CredentialSpec) -> Option<String> {
     Some(command)
 }
 
-/// `text` as one word of a shell's command line.
+/// `text` as one word of a shell's command line, without power over the terminal that it is shown on: what has
+/// some is written as bash, zsh and POSIX of 2024 read it, `$'\033'`.
 #[must_use]
 pub fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    if !text.chars().any(acts) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let mut word = "$'".to_owned();
+    for character in text.chars() {
+        if acts(character) {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                word.push_str(&format!("\\{byte:03o}"));
+            }
+        } else {
+            if matches!(character, '\'' | '\\') {
+                word.push('\\');
+            }
+            word.push(character);
+        }
+    }
+    word.push('\'');
+    word
 }
 
 #[cfg(test)]
@@ -67,5 +87,27 @@ mod tests {
         assert_eq!(word("/x/**"), "'/x/**'");
         assert_eq!(word("/it's"), r"'/it'\''s'");
         assert_eq!(word("basic:a b;c"), "'basic:a b;c'");
+        assert_eq!(word("é"), "'é'");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelt_out() {
+        for text in [
+            "a\n  rm -rf ~",
+            "\u{1b}[2J7",
+            "\u{9b}2J",
+            "it's \\\u{202e}",
+            "\t",
+        ] {
+            let word = word(text);
+            assert!(!word.chars().any(acts), "{word:?}");
+            let read = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {word}")])
+                .output();
+            // Only where there is one can it be asked.
+            if let Ok(read) = read {
+                assert_eq!(String::from_utf8(read.stdout).unwrap(), text, "{word}");
+            }
+        }
     }
 }
