@@ -293,8 +293,8 @@ impl Fetching {
             ..
         } = self;
         let executable = job.executable;
-        let is_declared = desk.is_some()
-            || remembering.is_none() && matches!(job.expectation, Expectation::Declared(_));
+        let is_declared =
+            remembering.is_none() && matches!(job.expectation, Expectation::Declared(_));
         let running = fetchhost_pipeline::run(job);
         let ended = until_stopped(running, limit, &session.progress).await;
         if ended.is_ok() {
@@ -308,6 +308,16 @@ impl Fetching {
             failure
         };
         let outcome = ended?.map_err(explained)?;
+        let is_signature = || {
+            let desk = desk.as_deref();
+            desk.is_some_and(|desk| desk.gave(&outcome.output))
+        };
+        let is_verified = is_declared || is_signature();
+        if desk.is_some() && !is_verified {
+            context.printer.warning(
+                "not verified: what the fetcher made is more than a signature, and nobody declared its hash",
+            );
+        }
         let report = ResultReport::new(
             &selected.id,
             &selected.module.digest(),
@@ -316,7 +326,7 @@ impl Fetching {
             &session.client.journal(),
             &signed(desk.as_deref()),
         )
-        .verified(is_declared);
+        .verified(is_verified);
         match outcome.failure() {
             None => {
                 if let Some(remembering) = &remembering {

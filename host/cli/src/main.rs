@@ -148,7 +148,7 @@ fn with_parameters(
     description: &FetcherDescription,
 ) -> clap::Command {
     let name = generic.get_name().to_owned();
-    let mut required = match (name.as_str(), description.signs()) {
+    let mut required = match (name.as_str(), description.needs_no_hash()) {
         ("run", false) => " --hash <HASH>".to_owned(),
         _ => String::new(),
     };

@@ -11,12 +11,12 @@
 //! | [`Leave::SignApproved`] | what is remembered | signs if the digest is approved for the key; otherwise a denial |
 //! | [`Leave::LookUp`] | what is remembered | a denial |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use fetchhost_engine::{Desk, SigningError, SigningErrorKind};
-use fetchhost_formats::hex;
+use fetchhost_formats::{FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode, hex};
 use fetchhost_keys::{
     Content, Envelope, Key, KeyError, KeyProblem, PublicKey, SignError, Signers, VerifyError,
 };
@@ -82,6 +82,8 @@ pub struct SigningDesk {
     memo: Arc<Memo>,
     command: Box<Command>,
     signed: Mutex<Vec<Signed>>,
+    /// The hash of each signature that was given.
+    given: Mutex<BTreeSet<Hash>>,
 }
 
 impl SigningDesk {
@@ -98,7 +100,14 @@ impl SigningDesk {
             memo,
             command: Box::new(command),
             signed: Mutex::default(),
+            given: Mutex::default(),
         }
+    }
+
+    /// Whether an output is a signature that was given here, and so was verified, and nothing else.
+    pub fn gave(&self, output: &FixedOutput) -> bool {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        output.mode == OutputMode::Flat && given.contains(&output.hash)
     }
 
     /// What was signed or looked up so far.
@@ -187,6 +196,20 @@ impl Desk for SigningDesk {
     }
 
     fn sign(
+        &self,
+        slot: &SlotName,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> Result<Vec<u8>, SigningError> {
+        let signature = self.find_or_make(slot, envelope, content)?;
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.insert(Hasher::digest(HashAlgorithm::Sha256, &signature));
+        Ok(signature)
+    }
+}
+
+impl SigningDesk {
+    fn find_or_make(
         &self,
         slot: &SlotName,
         envelope: &Envelope,

@@ -110,6 +110,13 @@ pub struct Needs {
     pub paths: Vec<PathPattern>,
 }
 
+impl Needs {
+    /// Whether it asks to reach anything.
+    pub(super) fn reaches(&self) -> bool {
+        self.origin_parameter.is_some() || !self.origins.is_empty()
+    }
+}
+
 fn reading() -> Vec<Method> {
     Method::READING.to_vec()
 }
@@ -202,8 +209,7 @@ impl FetcherDescription {
                 });
             }
         }
-        let reaches = needs.origin_parameter.is_some() || !needs.origins.is_empty();
-        if reaches && (needs.paths.is_empty() || needs.methods.is_empty()) {
+        if needs.reaches() && (needs.paths.is_empty() || needs.methods.is_empty()) {
             return Err(DescribeError::NeedsNothing(fetcher.to_owned()));
         }
         Ok(())

@@ -367,6 +367,25 @@ fn inputs_and_keys_are_read_and_written_in_the_published_shape() {
     assert!(!parse(&document()).unwrap().fetchers["gitlab-artifact"].signs());
 }
 
+/// Else a module that declares a key would be spared the hash of whatever it fetches.
+#[test]
+fn only_what_signs_and_reaches_nothing_needs_no_hash() {
+    let needs_no_hash = |needs: Value| {
+        let mut document = signing();
+        document["fetchers"]["gitlab-artifact"]["needs"] = needs;
+        parse(&document).unwrap().fetchers["gitlab-artifact"].needs_no_hash()
+    };
+    assert!(needs_no_hash(json!({})));
+    assert!(!needs_no_hash(
+        json!({ "origin-parameter": "url", "paths": ["/**"] })
+    ));
+    assert!(!needs_no_hash(
+        json!({ "origins": ["https://gitlab.com"], "paths": ["/**"] })
+    ));
+    let document = with("/needs", json!({}));
+    assert!(!parse(&document).unwrap().fetchers["gitlab-artifact"].needs_no_hash());
+}
+
 #[test]
 fn inputs_and_keys_that_break_a_rule_are_refused() {
     let one_more =

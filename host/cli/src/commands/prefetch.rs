@@ -29,7 +29,7 @@ pub(crate) async fn prefetch(
         Some(selected) => selected,
         None => catalog::select(&context.engine()?, &args.fetch.fetcher).await?,
     };
-    if selected.description()?.signs() {
+    if selected.description()?.needs_no_hash() {
         return Err(Failure::usage(format!(
             "`{}` signs, and a signature has no hash before it is made",
             selected.fetcher

@@ -9,7 +9,8 @@ use crate::catalog::Selected;
 use crate::context::Context;
 use crate::failure::{Failure, with_causes};
 
-/// What the output's hash must be, when it is declared or the fetcher signs: no signature is known beforehand.
+/// What the output's hash must be, when it is declared or the fetcher does nothing but sign: no signature is known
+/// beforehand.
 pub(crate) fn expectation(
     context: &Context,
     selected: &Selected,
@@ -17,7 +18,7 @@ pub(crate) fn expectation(
 ) -> Result<Option<Expectation>, Failure> {
     match hash {
         Some(text) => declared_hash(context, text).map(|hash| Some(Expectation::Declared(hash))),
-        None if selected.description()?.signs() => {
+        None if selected.description()?.needs_no_hash() => {
             Ok(Some(Expectation::Unknown(HashAlgorithm::Sha256)))
         }
         None => Ok(None),

@@ -20,7 +20,8 @@ pub struct InputDescription {
     pub summary: String,
 }
 
-/// A place for a signing key. A fetcher that has one *signs*: its result has no hash that is known beforehand.
+/// A place for a signing key. A fetcher that has one *signs*: its result has no hash that is known beforehand, and
+/// needs none where the fetcher asks to reach nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KeySlotDescription {
@@ -37,6 +38,13 @@ impl FetcherDescription {
     #[must_use]
     pub fn signs(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether its result needs no hash that is known beforehand: it signs, and asks to reach nothing. What else came
+    /// from elsewhere would be nobody's word, and to declare a key would be the way around every hash.
+    #[must_use]
+    pub fn needs_no_hash(&self) -> bool {
+        self.signs() && !self.needs.reaches()
     }
 
     pub(super) fn check_signing(&self, fetcher: &str) -> Result<(), DescribeError> {
