@@ -6,6 +6,7 @@
 //! | an entry | nothing | that one | that one is written together |
 //! | any | an entry | that one, which replaces another one here | that one is given back |
 //! | any | a tombstone | forgotten | written over it |
+//! | a result | a tombstone | that result, and a warning | that one is given back |
 //! | a tombstone, or an entry that came after one | an entry that does not come after that | as without it, and a warning | written over it |
 //! | any | something that is not used | as without it, and a warning | an error: nobody can agree |
 //! | any | cannot be reached | as without it, and a warning | an error |
@@ -87,6 +88,9 @@ pub(crate) enum Then {
 
 /// What can be remembered.
 pub(crate) trait Entry: Clone {
+    /// Whether it counts by somebody's trusted word. A tombstone is nobody's: whoever may write where entries are
+    /// shared would choose when a hash is taken on trust anew.
+    const BY_TRUST: bool;
     /// As it is written, coming after a tombstone of that time.
     fn record(&self, supersedes: Option<Time>) -> Record;
     /// Writes what belongs to it where it is shared, before it.
@@ -168,6 +172,12 @@ impl Memo {
             Judged::Entry(entry, record) => {
                 self.copy(&record);
                 return Ok(Found::Remembered(entry));
+            }
+            Judged::Forgotten(_) if T::BY_TRUST && matches!(here, Judged::Entry(..)) => {
+                self.warn(&format!(
+                    "{} was forgotten by somebody who may write there; what is remembered here stays until `memo forget {id}`",
+                    quoted(&shared.place(id))
+                ));
             }
             Judged::Forgotten(theirs) => {
                 let tombstone = here.buried_by(theirs);
@@ -258,7 +268,11 @@ impl Memo {
                 }
                 // What was forgotten is there again, or still.
                 Judged::Nothing | Judged::Entry(..) => (first_here.unwrap_or(&offered), floor),
-                Judged::Forgotten(theirs) => (&offered, floor.max(Some(theirs.forgotten))),
+                Judged::Forgotten(theirs) => {
+                    let first = first_here.filter(|_| T::BY_TRUST);
+                    let after = floor.max(Some(theirs.forgotten));
+                    (first.unwrap_or(&offered), after)
+                }
                 Judged::Refused(flaw, _) if is_in_the_way(&flaw) => {
                     return Err(poisoned(shared, id, flaw));
                 }

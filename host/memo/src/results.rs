@@ -80,6 +80,8 @@ impl Memo {
 struct Outcome<'a>(ResultRecord, Option<&'a fetchhost_formats::SigningKey>);
 
 impl Entry for Outcome<'_> {
+    const BY_TRUST: bool = true;
+
     fn record(&self, supersedes: Option<Time>) -> Record {
         let record = ResultRecord {
             supersedes: self.0.supersedes.max(supersedes),

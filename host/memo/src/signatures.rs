@@ -81,6 +81,8 @@ impl Memo {
 struct Signature(SignatureRecord);
 
 impl Entry for Signature {
+    const BY_TRUST: bool = false;
+
     fn record(&self, supersedes: Option<Time>) -> Record {
         Record::Signature(SignatureRecord {
             supersedes: self.0.supersedes.max(supersedes),

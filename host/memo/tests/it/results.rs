@@ -220,6 +220,34 @@ fn a_shared_result_that_expired_is_not_used_and_is_replaced() {
     );
 }
 
+/// A tombstone bears nobody's signature: it would have a changed file taken on trust as if it were the first.
+#[test]
+fn nobodys_tombstone_takes_a_result_away() {
+    let scene = Scene::new();
+    let mine = publisher(&scene, "mine", 1);
+    mine.remember_result(&result_key(), &result(HASH, tomorrow()))
+        .unwrap();
+    let trusting = reader(&scene, "reader", 1);
+    let hash = |memo: &Memo| hash_of(&memo.result(&result_key()).unwrap());
+    assert_eq!(hash(&trusting).unwrap(), HASH);
+    let stranger = scene.together("stranger");
+    stranger.forget(result_key().id()).unwrap();
+    for memo in [&mine, &trusting] {
+        assert_eq!(hash(memo).unwrap(), HASH);
+        assert!(scene.warned()[0].contains("memo forget"));
+    }
+    // Who has nothing learns that it was forgotten.
+    let found = reader(&scene, "new", 1).result(&result_key()).unwrap();
+    assert!(matches!(found, Found::Forgotten { .. }));
+    let first = mine.remember_result(&result_key(), &result(OTHER, tomorrow()));
+    assert_eq!(first.unwrap().hash.sri(), HASH);
+    assert_eq!(hash(&trusting).unwrap(), HASH);
+    // The user's own word holds.
+    mine.forget(result_key().id()).unwrap();
+    let found = mine.result(&result_key()).unwrap();
+    assert!(matches!(found, Found::Forgotten { .. }));
+}
+
 #[test]
 fn a_poisoned_result_is_in_the_way_of_sharing_and_named() {
     let scene = Scene::new();
