@@ -80,6 +80,31 @@ fn slot() -> SlotName {
 
 const GRANTED: &str = "keys = { release = [\"minisign\"] }";
 
+/// A key that signs none of the first envelope has nothing to do with why it may not sign the others.
+#[test]
+fn a_refusal_of_all_envelopes_is_about_one_that_the_key_is_for() {
+    let config = config("[key.ssh]\nsource = { file = \"/keys/ssh\" }\nuse = [\"sshsig\"]\n");
+    let refused = |consent| {
+        SigningPolicy::new(builtin(), &description(), &params("ssh"), &config, consent)
+            .unwrap()
+            .check()
+            .unwrap_err()
+    };
+    let denial = refused(Some(&run(false)));
+    assert!(
+        denial.to_string().contains("for `sshsig`: no grant"),
+        "{denial}"
+    );
+    assert!(denial.hint().unwrap().contains("--key-id ssh"));
+    let denial = refused(None);
+    assert!(
+        denial
+            .hint()
+            .unwrap()
+            .contains("keys = { ssh = [\"sshsig\"] }")
+    );
+}
+
 #[test]
 fn who_may_sign_follows_from_who_said_so() {
     let typed = run(true);
