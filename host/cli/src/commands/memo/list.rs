@@ -2,6 +2,7 @@
 
 use fetchhost_formats::hex;
 use fetchhost_memo::{Flaw, Record};
+use fetchhost_policy::printable;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -70,8 +71,9 @@ fn time(time: std::time::SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// An entry in one line. Words of whoever made it stand in it, of an import even anybody's.
 fn line(record: &Record) -> String {
-    match record {
+    let line = match record {
         Record::Signature(signature) => format!(
             "{}  {}  sha256:{}  {}  {}",
             time(signature.made()),
@@ -89,7 +91,19 @@ fn line(record: &Record) -> String {
             result.key.domain,
         ),
         Record::Forgotten(tombstone) => format!("{}  forgotten", time(tombstone.forgotten())),
-    }
+    };
+    printable(&line).into_owned()
+}
+
+/// All members of an entry, on several lines.
+fn members(record: &Record) -> String {
+    let text = match serde_json::from_str::<Value>(&record.to_json()) {
+        Ok(value) => format!("{value:#}"),
+        Err(_) => return line(record),
+    };
+    // JSON escapes but a part of what a terminal obeys.
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    lines.join("\n")
 }
 
 /// Shows what is remembered under an id.
@@ -107,8 +121,7 @@ pub(super) async fn show(context: &Context, id: &str) -> Result<(), Failure> {
         }
         let sides = [("here", &shown.here), ("shared", &shown.together)];
         let text = |entry: &Result<Record, Flaw>| match entry {
-            Ok(record) => serde_json::from_str::<Value>(&record.to_json())
-                .map_or_else(|_| line(record), |value| format!("{value:#}")),
+            Ok(record) => members(record),
             Err(flaw) => format!("not used: {flaw}"),
         };
         sides.iter().try_for_each(|(side, entry)| match entry {
@@ -124,6 +137,26 @@ mod tests {
     use crate::report::tests::is_published;
 
     use super::*;
+
+    #[test]
+    fn nothing_of_an_import_acts_on_the_terminal() {
+        let folder = tempfile::tempdir().unwrap();
+        let memo = fetchhost_memo::Memo::open(&folder.path().join("memo.sqlite")).unwrap();
+        let key = fetchhost_memo::SignatureKey {
+            domain: "acme".parse().unwrap(),
+            content: [7; 32],
+            key: "\u{1b}[2J\nours".to_owned(),
+            format: fetchhost_policy::Use::Minisign,
+            parameters: [("trusted-comment".to_owned(), "\u{9b}2J\u{202e}".to_owned())].into(),
+        };
+        memo.remember_signature(&key, b"x", &|_| Ok(())).unwrap();
+        for one in memo.list().unwrap() {
+            let record = one.record.unwrap();
+            for text in [line(&record), members(&record).replace('\n', "")] {
+                assert_eq!(printable(&text), text);
+            }
+        }
+    }
 
     #[test]
     fn the_schema_is_the_published_one() {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use fetchhost_credentials::{Existing, write_private};
-use fetchhost_memo::UnsignedResults;
+use fetchhost_memo::{MemoError, UnsignedResults};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -15,7 +15,13 @@ use crate::signing;
 pub(super) fn export(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
     let memo = signing::memo_here(context)?;
     let count = match file {
-        None => memo.export(&mut io::stdout().lock())?,
+        None => match memo.export(&mut io::stdout().lock()) {
+            // A reader that went away saw what it wanted.
+            Err(MemoError::Transfer(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(());
+            }
+            exported => exported?,
+        },
         Some(path) => {
             let mut text = Vec::new();
             let count = memo.export(&mut text)?;
