@@ -26,6 +26,8 @@ pub(crate) struct Selected {
     pub(crate) module: Arc<Module>,
     /// Its name within the module.
     pub(crate) fetcher: String,
+    /// FETCHER, as it was written.
+    pub(crate) typed: String,
 }
 
 impl Selected {
@@ -127,6 +129,7 @@ pub(crate) async fn select(engine: &Engine, text: &str) -> Result<Selected, Fail
         id,
         module,
         fetcher,
+        typed: text.to_owned(),
     };
     selected.description()?;
     Ok(selected)
@@ -142,6 +145,7 @@ pub(crate) async fn select_all(engine: &Engine, text: &str) -> Result<Vec<Select
         id: ModuleId::Builtin(name.clone()),
         module: Arc::clone(&module),
         fetcher: fetcher.clone(),
+        typed: fetcher.clone(),
     };
     Ok(module.description().fetchers.keys().map(of).collect())
 }

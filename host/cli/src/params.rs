@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fetchhost_policy::printable;
+use fetchhost_policy::{printable, shell_word};
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
@@ -124,6 +124,36 @@ pub(crate) fn collect(
         object,
         typed: names,
     })
+}
+
+/// What is typed for these parameters, each flag with its value, for a shell: what [`collect`] reads back. Left out is
+/// what no flag says: `null`, and a list without items.
+pub(crate) fn flags(schema: &Value, params: &Map<String, Value>) -> Vec<String> {
+    let kind_of = |name: &str| properties(schema).find(|property| property.name == name);
+    let mut flags = Vec::new();
+    for (name, value) in params {
+        let kind = kind_of(name).map_or(Kind::Other, |property| property.kind);
+        let mut put = |text: &str| {
+            // Else clap takes it for a flag.
+            let between = if text.starts_with('-') { '=' } else { ' ' };
+            flags.push(format!("--{name}{between}{}", shell_word(text)));
+        };
+        match (kind, value) {
+            (_, Value::Null) => {}
+            (Kind::Boolean, Value::Bool(true)) => flags.push(format!("--{name}")),
+            (Kind::Boolean, Value::Bool(false)) => flags.push(format!("--no-{name}")),
+            (Kind::Text, Value::String(text)) => put(text),
+            (Kind::Integer | Kind::Number, Value::Number(number)) => put(&number.to_string()),
+            (Kind::TextList, Value::Array(items)) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).for_each(put);
+            }
+            (_, other) => {
+                let pair = format!("{name}={other}");
+                flags.push(format!("--param {}", shell_word(&pair)));
+            }
+        }
+    }
+    flags
 }
 
 /// Reads parameters that are one JSON object, or `-` for stdin, and checks them against the schema.

@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, meant, with_causes};
 use crate::journal;
+use crate::params;
 use crate::unattended::denied;
 
 /// The file of what is remembered, in the state folder.
@@ -295,43 +296,16 @@ pub(crate) fn command<'a>(
     params: &Map<String, Value>,
     inputs: impl IntoIterator<Item = (&'a InputName, &'a Path)>,
 ) -> String {
-    let mut command = format!("nix-fetchhost run {}", shell_word(&selected.fetcher));
-    command.push_str(&flags(params));
+    let mut command = format!("nix-fetchhost run {}", shell_word(&selected.typed));
+    let schema = selected.description().map(|found| &found.parameters);
+    for flag in params::flags(schema.unwrap_or(&Value::Null), params) {
+        command.push_str(&format!(" {flag}"));
+    }
     for (name, path) in inputs {
         let input = format!("{name}={}", path.to_string_lossy());
         command.push_str(&format!(" --input {}", shell_word(&input)));
     }
     command
-}
-
-/// Parameters as they are typed, each behind a space.
-fn flags(params: &Map<String, Value>) -> String {
-    let mut flags = String::new();
-    for (name, value) in params {
-        let mut flag = |value: &str| flags.push_str(&format!(" --{name} {}", shell_word(value)));
-        match value {
-            Value::String(text) if !text.starts_with('-') => flag(text),
-            Value::Number(number) if !number.to_string().starts_with('-') => {
-                flag(&number.to_string())
-            }
-            Value::Bool(true) => flags.push_str(&format!(" --{name}")),
-            Value::Bool(false) => flags.push_str(&format!(" --no-{name}")),
-            Value::Array(items) => items
-                .iter()
-                .for_each(|item| flags.push_str(&pair(name, item))),
-            other => flags.push_str(&pair(name, other)),
-        }
-    }
-    flags
-}
-
-/// A parameter in its unambiguous form.
-fn pair(name: &str, value: &Value) -> String {
-    let pair = match value {
-        Value::String(text) => format!("{name}={text}"),
-        other => format!("{name}={other}"),
-    };
-    format!(" --param {}", shell_word(&pair))
 }
 
 /// The inputs as a job takes them.
@@ -348,6 +322,8 @@ impl From<MemoError> for Failure {
         let failure = match error {
             // A bucket that may not be asked is denied, and so on.
             MemoError::Shared(error) => Self::from(error),
+            // Of what was typed, and not of what is remembered.
+            MemoError::NoExport(_) => Self::usage(""),
             _ => Self {
                 status: ExitStatus::Sink,
                 kind: "memo",
@@ -359,24 +335,5 @@ impl From<MemoError> for Failure {
             hint: hint.or(failure.hint),
             ..failure
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn parameters_are_told_as_they_are_typed() {
-        let params = json!({
-            "a": "one", "b": "two words", "c": "-x", "d": 7, "e": true, "f": false,
-            "g": ["x", "-y"], "h": { "i": 1 },
-        });
-        assert_eq!(
-            flags(params.as_object().unwrap()),
-            " --a one --b 'two words' --param c=-x --d 7 --e --no-f --param g=x --param g=-y --param 'h={\"i\":1}'"
-        );
     }
 }

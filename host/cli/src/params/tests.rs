@@ -97,6 +97,46 @@ fn what_is_wrong_is_named() {
     assert!(message(&["--project", "p", "--job-id=-1"], &[]).contains("`job-id` is not valid"));
 }
 
+/// What is told to be typed does the same when it is.
+#[test]
+fn flags_are_told_as_they_are_typed() {
+    let told = |params: Value| {
+        let Value::Object(params) = params else {
+            unreachable!()
+        };
+        let mut flags = flags(&schema(), &params);
+        flags.sort();
+        flags
+    };
+    assert_eq!(
+        told(json!({
+            "project": "-x",
+            "job-id": 7,
+            "unpack": false,
+            "mirror": ["https://a", "it's"],
+            "nested": {"a": [1]},
+        })),
+        [
+            "--job-id 7",
+            r"--mirror 'it'\''s'",
+            "--mirror https://a",
+            "--no-unpack",
+            r#"--param 'nested={"a":[1]}'"#,
+            "--project=-x",
+        ]
+    );
+    assert_eq!(
+        told(json!({"project": "p", "job-id": null, "unpack": true, "mirror": []})),
+        ["--project p", "--unpack"]
+    );
+    let typed = ["--job-id", "7", "--project=-x", "--no-unpack"];
+    let pair = [r#"nested={"a":[1]}"#];
+    assert_eq!(
+        object(&typed, &pair),
+        json!({"project": "-x", "job-id": 7, "unpack": false, "nested": {"a": [1]}})
+    );
+}
+
 #[test]
 fn json_is_checked_like_what_is_typed() {
     let object = from_json(&schema(), r#"{"project":"${p}\n\"","job-id":7}"#).unwrap();

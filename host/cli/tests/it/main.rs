@@ -11,6 +11,7 @@ mod grant;
 mod home;
 mod mistyped;
 mod nix_table;
+mod remembered;
 mod terminal;
 #[cfg(feature = "pkcs11")]
 mod token;
