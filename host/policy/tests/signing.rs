@@ -84,7 +84,7 @@ const GRANTED: &str = "keys = { release = [\"minisign\"] }";
 #[test]
 fn a_refusal_of_all_envelopes_is_about_one_that_the_key_is_for() {
     let config = config("[key.ssh]\nsource = { file = \"/keys/ssh\" }\nuse = [\"sshsig\"]\n");
-    let refused = |consent| {
+    let refused = |consent: Option<&Consent>| {
         SigningPolicy::new(builtin(), &description(), &params("ssh"), &config, consent)
             .unwrap()
             .check()
