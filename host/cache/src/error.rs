@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fetchhost_formats::{CacheInfoError, KeyError, NarInfoError, STORE_DIR};
 use fetchhost_policy::printable;
+use fetchhost_transport::Category;
 use thiserror::Error;
 
 use crate::bucket::BucketError;
@@ -196,6 +197,12 @@ impl CacheError {
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Bucket { source, .. } if source.is_denied())
+    }
+
+    /// Whether no grant of the user's allows what was to be asked.
+    #[must_use]
+    pub fn is_ungranted(&self) -> bool {
+        matches!(self, Self::Bucket { source, .. } if source.category() == Some(Category::Denied))
     }
 }
 

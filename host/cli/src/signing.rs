@@ -281,12 +281,15 @@ pub(crate) fn memo(context: &Context, client: &Client) -> Result<Memo, Failure> 
     let Some(url) = &config.cache else {
         return Ok(memo);
     };
-    let cache = caches::open(
-        context,
-        &client.with_own_journal(),
-        caches::parse(url)?,
-        Purpose::One,
-    )?;
+    let open = |purpose| {
+        let client = client.with_own_journal();
+        caches::open(context, &client, caches::parse(url)?, purpose)
+    };
+    // Who is granted no more than to read there looks up; what would be written is denied when it comes to that.
+    let cache = open(Purpose::One).or_else(|failure| match failure.status {
+        ExitStatus::Denied => open(Purpose::Reading).map_err(|_| failure),
+        _ => Err(failure),
+    })?;
     Ok(memo.with_shared(cache))
 }
 

@@ -135,6 +135,12 @@ pub enum MemoError {
 }
 
 impl MemoError {
+    /// Whether no grant of the user's allows what was to be asked of the shared place.
+    #[must_use]
+    pub fn is_ungranted(&self) -> bool {
+        matches!(self, Self::Shared(error) if error.is_ungranted())
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

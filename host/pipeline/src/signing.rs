@@ -307,7 +307,10 @@ fn of_signing(error: &SignError) -> SigningError {
 
 fn of_memo(error: &MemoError) -> SigningError {
     SigningError {
-        kind: SigningErrorKind::Memo,
+        kind: match error.is_ungranted() {
+            true => SigningErrorKind::Denied,
+            false => SigningErrorKind::Memo,
+        },
         message: error.to_string(),
         hint: error.hint(),
     }
