@@ -226,7 +226,14 @@ fn the_terminal_is_as_before_when_a_question_is_given_up() {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let test: Vec<String> = words(&["credential", "test", "work"]);
     let set: Vec<String> = words(&["credential", "set", "work", "--scheme", "bearer"]);
+    let show: Vec<String> = words(&["key", "show", "release"]);
+    home.configure(&format!(
+        "{}\n[key.release]\nsource = {{ age = \"{}\" }}\nuse = [\"raw\"]\n",
+        home.text(),
+        home.config("work.age").display()
+    ));
     for (line, question) in [
+        (&show, "work.age: "),
         (&fetch(&home, &origin), "work.age: "),
         (&test, "work.age: "),
         (&set, "Secret of work: "),

@@ -1,6 +1,7 @@
 //! `nix-fetchhost key list` and `show`: the keys of the configuration.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::time::Duration;
 
 use fetchhost_credentials::ask_hidden;
 use fetchhost_keys::{KeyError, KeyProblem, PublicKey, Signers};
@@ -11,6 +12,10 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::SCHEMA_VERSION;
+use crate::signals::Stops;
+
+/// How long a question that is given up may take to restore the terminal.
+const TIDYING: Duration = Duration::from_secs(2);
 
 /// What `key list --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -109,15 +114,24 @@ impl KeyReport {
 /// Prints the public half of a configured key in each form that it has, unlocking it if it must be.
 pub(super) async fn show(context: &Context, name: &str) -> Result<(), Failure> {
     let spec = find(context, name)?;
-    let signers = Arc::new(Signers::new().asking(ask_hidden));
-    let public = blocking(move || {
+    let signers = Signers::new().asking(ask_hidden);
+    let (cancel, mut stops) = (signers.cancel(), Stops::listen());
+    let mut looked = pin!(blocking(move || {
         signers.public_key(&spec).or_else(|_| {
             let key = signers.unlock(&spec)?;
             Ok::<_, KeyError>(key.public_key().clone())
         })
-    })
-    .await?
-    .map_err(|error| of_key(&error))?;
+    }));
+    let looked = tokio::select! {
+        looked = &mut looked => looked,
+        stop = stops.next() => {
+            // The terminal is as it was when this has ended; an agent or a token may never answer.
+            cancel.fire();
+            let _ = tokio::time::timeout(TIDYING, looked).await;
+            return Err(Failure::stopped(stop));
+        }
+    };
+    let public = looked?.map_err(|error| of_key(&error))?;
     let mut text = format!("fingerprint  {}", public.fingerprint());
     for (form, written) in forms(&public) {
         text.push_str(&format!("\n{form}{}", written.trim_end()));
