@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use fetchhost_engine::Desk;
 use fetchhost_formats::StoreName;
-use fetchhost_pipeline::{Error, Expectation, Job, Outcome, Signed, SigningDesk};
+use fetchhost_pipeline::{Agreement, Error, Expectation, Job, Outcome, Signed, SigningDesk};
 use fetchhost_policy::{Broker, Consent, Origin};
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ pub(crate) struct Fetching {
     /// What signs for the job, for the record.
     desk: Option<Arc<SigningDesk>>,
     /// Where the hash is remembered, when nobody declared it.
-    remembering: Option<Remembering>,
+    remembering: Option<Arc<Remembering>>,
     /// The parameters, for the record.
     parameters: Map<String, Value>,
     /// The origin that is asked first and those that were typed, to explain what is granted.
@@ -98,7 +98,7 @@ pub(crate) struct Request<'a> {
     /// The files that the fetcher is given.
     pub(crate) inputs: Inputs,
     /// Where the hash is remembered, when nobody declared it.
-    pub(crate) remembering: Option<Remembering>,
+    pub(crate) remembering: Option<Arc<Remembering>>,
 }
 
 /// Where the output is wanted, and how much.
@@ -128,8 +128,16 @@ impl Fetching {
         let inputs = signing::open_typed(selected.description()?, &args.input)?;
         let session = Session::new(context, Progress::new(context.printer));
         let params = typed.params.object;
-        let (expectation, remembering) =
-            known(context, &session, &selected, &params, expectation, true).await?;
+        let (expectation, remembering) = known(
+            context,
+            &session,
+            &selected,
+            &params,
+            expectation,
+            args.output.executable,
+            true,
+        )
+        .await?;
         let request = Request {
             params,
             output: &args.output,
@@ -193,6 +201,9 @@ impl Fetching {
             broker: Arc::new(broker),
             inputs: signing::of_job(inputs),
             desk: desk.clone().map(|desk| desk as Arc<dyn Desk>),
+            agreement: remembering
+                .clone()
+                .map(|agreed| agreed as Arc<dyn Agreement>),
             client: session.client.clone(),
             limits: config.limits(),
             tmp: context.environment.tmp.clone(),
@@ -292,7 +303,6 @@ impl Fetching {
             remembering,
             ..
         } = self;
-        let executable = job.executable;
         let is_declared =
             remembering.is_none() && matches!(job.expectation, Expectation::Declared(_));
         let running = fetchhost_pipeline::run(job);
@@ -330,8 +340,7 @@ impl Fetching {
         match outcome.failure() {
             None => {
                 if let Some(remembering) = &remembering {
-                    let settled = remembering.settle(context, &outcome.output, executable);
-                    settled.await?;
+                    remembering.tell(context);
                 }
                 Ok((outcome, report))
             }

@@ -189,6 +189,7 @@ impl Unattended {
             broker: Arc::new(broker),
             inputs: signing::of_job(inputs),
             desk: desk.clone().map(|desk| desk as Arc<dyn Desk>),
+            agreement: None,
             client: self.client.with_own_journal(),
             limits: config.limits(),
             tmp: self.context.environment.tmp.clone(),

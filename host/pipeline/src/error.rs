@@ -7,6 +7,7 @@ use fetchhost_policy::{Denial, DenialKind};
 use fetchhost_sinks::{Destination, SinkError};
 use fetchhost_transport::{Category as TransportCategory, TransportError};
 
+use crate::job::Disagreement;
 use crate::upstream::Upstream;
 
 /// The kinds of failure that callers tell apart; the command line maps them to exit codes.
@@ -87,6 +88,9 @@ pub enum Error {
         /// How that was noticed.
         problem: Box<Error>,
     },
+    /// Others do not agree about it.
+    #[error(transparent)]
+    Disagreed(Box<Disagreement>),
     /// A web page came, and no hash was declared to tell whether it is what was wanted.
     #[error("{0}")]
     WebPage(Box<Upstream>),
@@ -146,6 +150,7 @@ impl Error {
                 FetchFailure::Input(_) => Category::Usage,
                 FetchFailure::Misbehaved(_) | FetchFailure::Host(_) => Category::Module,
             },
+            Self::Disagreed(disagreement) => disagreement.category,
             Self::Plan(_) => Category::Module,
             Self::Transport(error) => transport(error),
             Self::Upstream(_) | Self::WebPage(_) => Category::Fetch,
@@ -235,6 +240,7 @@ impl Error {
                 }
                 .to_owned(),
             ),
+            Self::Disagreed(disagreement) => disagreement.hint.clone(),
             Self::Commit { hint, .. } => hint.clone(),
             Self::NotMeasured(_) | Self::Thread(_) => None,
         }

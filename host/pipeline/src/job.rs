@@ -11,7 +11,7 @@ use fetchhost_policy::{Broker, InputName, Limits};
 use fetchhost_sinks::{Committed, Destination, Existing, Incoming, SinkError};
 use fetchhost_transport::Client;
 
-use crate::{Error, Observer};
+use crate::{Category, Error, Observer};
 
 /// What is known of the output's hash before it is fetched.
 #[derive(Debug, Clone)]
@@ -60,12 +60,35 @@ pub struct Job {
     pub inputs: BTreeMap<InputName, Arc<Input>>,
     /// What signs for it, where it has keys.
     pub desk: Option<Arc<dyn Desk>>,
+    /// Has the last word before anything is emitted.
+    pub agreement: Option<Arc<dyn Agreement>>,
     /// What bounds the module and the artifact.
     pub limits: Limits,
     /// Where temporary files live; they are unlinked as soon as they exist.
     pub tmp: PathBuf,
     /// Watches.
     pub observer: Arc<dyn Observer>,
+}
+
+/// Agrees with others about an output whose hash nobody declared, before it is emitted.
+pub trait Agreement: Send + Sync {
+    /// Whether this output is the one. May block.
+    ///
+    /// # Errors
+    /// When it is not, or nobody can be asked.
+    fn agree(&self, output: &FixedOutput) -> Result<(), Disagreement>;
+}
+
+/// Why an output is not emitted although it came whole.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Disagreement {
+    /// The kind of failure.
+    pub category: Category,
+    /// What happened, to what.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
 }
 
 impl Job {

@@ -18,7 +18,7 @@ mod watched;
 
 pub use echo::searched;
 pub use error::{Category, Error};
-pub use job::{Expectation, Job, Outcome, SinkReport, SinkStatus};
+pub use job::{Agreement, Disagreement, Expectation, Job, Outcome, SinkReport, SinkStatus};
 pub use observer::{Observer, Phase, Silent};
 pub use run::run;
 pub use signing::{Signed, SigningDesk, Unlocking};

@@ -141,6 +141,13 @@ async fn copy(job: &Job, slots: &mut Slots) -> Result<Option<Verified>, Error> {
 }
 
 async fn commit(job: &Job, slots: Slots, verified: Verified) -> Result<Outcome, Error> {
+    if let Some(agreement) = job.agreement.clone() {
+        let output = verified.fixed_output().clone();
+        tokio::task::spawn_blocking(move || agreement.agree(&output))
+            .await
+            .map_err(|_| Error::Thread("an agreement".to_owned()))?
+            .map_err(|disagreement| Error::Disagreed(Box::new(disagreement)))?;
+    }
     job.observer.phase(Phase::Committing);
     let sinks = slots.commit(&job.destinations, Some(&verified)).await?;
     Ok(Outcome {

@@ -23,8 +23,16 @@ pub(crate) async fn exec(context: &Context, args: &ExecArgs) -> Result<(), Failu
     let params = params::from_json(&selected.description()?.parameters, &args.params)?;
     let session = Session::new(context, Progress::new(context.printer));
     let expectation = fetching::expectation(context, &selected, args.hash.as_deref())?;
-    let (expectation, remembering) =
-        fetching::known(context, &session, &selected, &params, expectation, false).await?;
+    let (expectation, remembering) = fetching::known(
+        context,
+        &session,
+        &selected,
+        &params,
+        expectation,
+        args.output.executable,
+        false,
+    )
+    .await?;
     let request = Request {
         params,
         output: &args.output,

@@ -1,5 +1,7 @@
 //! What the output's hash must be.
 
+use std::sync::Arc;
+
 use fetchhost_formats::{Hash, HashAlgorithm};
 use fetchhost_pipeline::Expectation;
 use serde_json::{Map, Value};
@@ -32,13 +34,15 @@ pub(crate) async fn known(
     selected: &Selected,
     params: &Map<String, Value>,
     expectation: Option<Expectation>,
+    executable: bool,
     is_typed: bool,
-) -> Result<(Expectation, Option<Remembering>), Failure> {
+) -> Result<(Expectation, Option<Arc<Remembering>>), Failure> {
     if let Some(expectation) = expectation {
         return Ok((expectation, None));
     }
-    let remembering = Remembering::look_up(context, session, selected, params, is_typed).await?;
-    Ok((remembering.expectation(), Some(remembering)))
+    let remembering =
+        Remembering::look_up(context, session, selected, params, executable, is_typed).await?;
+    Ok((remembering.expectation(), Some(Arc::new(remembering))))
 }
 
 /// Reads a declared hash; weak ones are accepted with a warning, as Nix does.

@@ -6,12 +6,12 @@
 //! remembered is from then on the declared hash, and every result says that nobody verified it. From a shared cache
 //! only what a trusted key has signed is taken. Where an expression asks, nothing new is remembered.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use fetchhost_formats::{FixedOutput, HashAlgorithm, OutputMode};
 use fetchhost_memo::{Found, Memo, MemoError, RememberedResult, ResultKey};
-use fetchhost_pipeline::Expectation;
+use fetchhost_pipeline::{Agreement, Category, Disagreement, Expectation};
 use fetchhost_policy::{Remember, shell_word};
 use serde_json::{Map, Value};
 
@@ -30,6 +30,58 @@ pub(crate) struct Remembering {
     lasts: Duration,
     /// What is remembered; none where this fetch is the first.
     known: Option<RememberedResult>,
+    /// Whether the output is to be executable.
+    executable: bool,
+    /// Until when the first output, which came now, is remembered.
+    agreed: OnceLock<SystemTime>,
+}
+
+impl Agreement for Remembering {
+    /// Remembers what came, if it is the first.
+    fn agree(&self, output: &FixedOutput) -> Result<(), Disagreement> {
+        if self.known.is_some() {
+            // That was the declared hash.
+            return Ok(());
+        }
+        let offered = RememberedResult {
+            hash: output.hash.clone(),
+            mode: output.mode,
+            name: output.name.clone(),
+            executable: self.executable,
+            expires: SystemTime::now() + self.lasts,
+        };
+        let first = self
+            .memo
+            .remember_result(&self.key, &offered)
+            .map_err(|error| {
+                let failure = Failure::from(error);
+                Disagreement {
+                    category: match failure.status {
+                        ExitStatus::Denied => Category::Denied,
+                        ExitStatus::Usage => Category::Usage,
+                        _ => Category::Memo,
+                    },
+                    message: failure.message,
+                    hint: failure.hint,
+                }
+            })?;
+        if first.hash != output.hash {
+            return Err(Disagreement {
+                category: Category::HashMismatch,
+                message: format!(
+                    "another run was first, and remembered {}; this one got {}, and emitted nothing",
+                    first.hash, output.hash
+                ),
+                hint: Some(format!(
+                    "run it again, for what is remembered; {}",
+                    self.forget()
+                )),
+            });
+        }
+        // It is asked once.
+        let _ = self.agreed.set(first.expires);
+        Ok(())
+    }
 }
 
 impl Remembering {
@@ -39,6 +91,7 @@ impl Remembering {
         session: &Session,
         selected: &Selected,
         params: &Map<String, Value>,
+        executable: bool,
         is_typed: bool,
     ) -> Result<Self, Failure> {
         let origin = effective_origin(selected, params)?;
@@ -85,6 +138,8 @@ impl Remembering {
             key,
             lasts,
             known,
+            executable,
+            agreed: OnceLock::new(),
         })
     }
 
@@ -115,46 +170,15 @@ impl Remembering {
         }
     }
 
-    /// Remembers an output that came, if it is the first; and says how sure it is.
-    pub(super) async fn settle(
-        &self,
-        context: &Context,
-        output: &FixedOutput,
-        executable: bool,
-    ) -> Result<(), Failure> {
-        let result = match &self.known {
-            Some(known) => known.clone(),
-            None => {
-                let offered = RememberedResult {
-                    hash: output.hash.clone(),
-                    mode: output.mode,
-                    name: output.name.clone(),
-                    executable,
-                    expires: SystemTime::now() + self.lasts,
-                };
-                let (memo, key) = (Arc::clone(&self.memo), self.key.clone());
-                blocking(move || memo.remember_result(&key, &offered)).await?
-            }
-        };
-        if result.hash != output.hash {
-            return Err(Failure {
-                status: ExitStatus::HashMismatch,
-                kind: "hash-mismatch",
-                ..Failure::usage(format!(
-                    "another run was first, and remembered {}; this one got {}",
-                    result.hash, output.hash
-                ))
-            }
-            .with_hint(format!(
-                "run it again, for what is remembered; {}",
-                self.forget()
-            )));
+    /// Says how sure what came is.
+    pub(super) fn tell(&self, context: &Context) {
+        let agreed = self.agreed.get().copied();
+        if let Some(expires) = agreed.or(self.known.as_ref().map(|known| known.expires)) {
+            context.printer.warning(&format!(
+                "not verified: nobody declared this hash; it is remembered until {}",
+                humantime::format_rfc3339_seconds(expires)
+            ));
         }
-        context.printer.warning(&format!(
-            "not verified: nobody declared this hash; it is remembered until {}",
-            humantime::format_rfc3339_seconds(result.expires)
-        ));
-        Ok(())
     }
 
     /// What to add to the hint of a mismatch: the hash was nobody's word.

@@ -127,3 +127,114 @@ fn only_a_signature_and_nothing_else_counts_as_verified() {
     // Something is made of it.
     assert_eq!(sign(&["--executable"]), json!(false));
 }
+
+/// A server whose answer is another each time. The first `together` answers wait for each other.
+fn fickle_server(together: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut waiting = Vec::new();
+        for (number, stream) in listener.incoming().enumerate() {
+            let stream = stream.unwrap();
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            waiting.push((number, stream));
+            if number + 1 < together {
+                continue;
+            }
+            for (number, mut stream) in waiting.drain(..) {
+                let body = format!("answer {number:04}\n");
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+            }
+        }
+    });
+    origin
+}
+
+fn granted(origin: &str) -> Home {
+    let home = Home::new();
+    home.configure(&format!(
+        "[[grant]]\nmodule = \"builtin:http\"\norigins = [\"{origin}\"]\npaths = [\"/**\"]\nremember = true\nremember-for = \"1 d\"\n",
+    ));
+    home
+}
+
+#[test]
+fn the_first_result_is_the_declared_one_from_then_on_and_is_called_unverified() {
+    let origin = fickle_server(1);
+    let home = granted(&origin);
+    let url = format!("{origin}/x");
+    let to = |name: &str| format!("out:{}", home.path(name).display());
+    let run = |name: &str, more: &[&str]| {
+        let words = [
+            "run",
+            "http-file",
+            "--url",
+            &url,
+            "--to",
+            &to(name),
+            "--json",
+        ];
+        home.run(&[&words[..], more].concat())
+    };
+    let first: Value = serde_json::from_str(&run("first", &[]).succeeds()).unwrap();
+    assert_eq!(first["verified"], false);
+    let hash = first["hash"].as_str().unwrap();
+    // What comes now is something else.
+    let said = run("second", &[]).fails(4);
+    assert!(
+        said.contains(hash) && said.contains("memo forget"),
+        "{said}"
+    );
+    assert!(!home.path("second").exists());
+    // Another kind of output is not what was remembered.
+    let said = run("third", &["--mode", "nar"]).fails(2);
+    assert!(said.contains("of the mode `flat`"), "{said}");
+    // A declared hash needs no memory, and a forgotten one makes room for the next.
+    run("fourth", &["--hash", hash]).fails(4);
+    let listed: Value =
+        serde_json::from_str(&home.run(&["memo", "list", "--json"]).succeeds()).unwrap();
+    home.run(&[
+        "memo",
+        "forget",
+        listed["entries"][0]["id"].as_str().unwrap(),
+    ])
+    .succeeds();
+    let fifth: Value = serde_json::from_str(&run("fifth", &[]).succeeds()).unwrap();
+    assert_ne!(fifth["hash"], first["hash"]);
+}
+
+#[test]
+fn of_two_that_are_first_at_once_one_emits_nothing() {
+    let origin = fickle_server(2);
+    let home = granted(&origin);
+    let start = |name: &str| {
+        let mut program = home.program();
+        program.args(["run", "http-file", "--url", &format!("{origin}/x")]);
+        program.args(["--to", &format!("out:{}", home.path(name).display())]);
+        program
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped());
+        program.spawn().unwrap()
+    };
+    let ended = [start("one"), start("two")].map(|child| child.wait_with_output().unwrap());
+    let mut codes = ended
+        .iter()
+        .map(|output| output.status.code())
+        .collect::<Vec<_>>();
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(4)], "{ended:?}");
+    for (name, output) in ["one", "two"].iter().zip(&ended) {
+        assert_eq!(home.path(name).exists(), output.status.success(), "{name}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            said.contains("another run was first"),
+            !output.status.success(),
+            "{said}"
+        );
+    }
+}
