@@ -1,6 +1,7 @@
 //! What is tried with each server, step by step, as a user would.
 
 mod fetch;
+mod memo;
 mod nix_reads;
 mod presigned;
 mod publish;
@@ -114,6 +115,14 @@ pub(super) const STEPS: &[(&str, Step)] = &[
         team::collected,
     ),
     ("pushing again sends nothing", team::push_again),
+    (
+        "machines that sign at once have the same signature",
+        memo::at_once,
+    ),
+    (
+        "a signature that was forgotten comes back by signing alone",
+        memo::forgotten,
+    ),
     (
         "without conditional writes a single writer is asked for",
         team::single_writer,
