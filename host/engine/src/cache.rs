@@ -22,8 +22,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::config::hex;
-
 /// Bits that let anybody but the owner in.
 const OTHERS: u32 = 0o077;
 const WRITABLE_BY_ALL: u32 = 0o002;
@@ -93,12 +91,16 @@ impl Cache {
     }
 
     fn code_path(&self, digest: &[u8; 32]) -> PathBuf {
-        self.dir
-            .join(format!("{}-{}.cwasm", hex(digest), self.compatibility))
+        self.dir.join(format!(
+            "{}-{}.cwasm",
+            fetchhost_formats::hex(digest),
+            self.compatibility
+        ))
     }
 
     fn description_path(&self, digest: &[u8; 32]) -> PathBuf {
-        self.dir.join(format!("{}.describe.json", hex(digest)))
+        self.dir
+            .join(format!("{}.describe.json", fetchhost_formats::hex(digest)))
     }
 
     /// Whole or not at all, mode 0600 (as temporary files are made). Two processes that do the same

@@ -34,11 +34,7 @@ pub(crate) fn engine() -> wasmtime::Result<wasmtime::Engine> {
 pub(crate) fn compatibility(engine: &wasmtime::Engine) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    hex(&hasher.0.finalize())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    fetchhost_formats::hex(&hasher.0.finalize())
 }
 
 /// Rust's default hasher is neither wide enough to be a key nor the same in the next release.

@@ -71,7 +71,7 @@ impl ContentDigests {
 impl fmt::Debug for ContentDigests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContentDigests")
-            .field("sha256", &crate::hex(&self.sha256))
+            .field("sha256", &fetchhost_formats::hex(&self.sha256))
             .field("size", &self.size)
             .finish_non_exhaustive()
     }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fetchhost_credentials::{AgeProblem, FileError, IDENTITY_VARIABLE, IdentityError};
+use fetchhost_credentials::{AgeFileError, AgeProblem, FileError, IDENTITY_VARIABLE};
 use fetchhost_policy::{KeyName, Use};
 
 use crate::{Danger, PublicKeyError};
@@ -38,17 +38,9 @@ pub enum KeyProblem {
     /// The file cannot be read, or others can.
     #[error("{0}")]
     File(FileError),
-    /// age does not decrypt the file.
-    #[error("`{}` {problem}", .path.display())]
-    Age {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        problem: AgeProblem,
-    },
-    /// The age identity cannot be had.
+    /// The age file gives nothing.
     #[error("{0}")]
-    Identity(IdentityError),
+    Age(AgeFileError),
     /// What the file holds is no key that can be used.
     #[error("`{}` {problem}", .path.display())]
     Content {
@@ -134,6 +126,7 @@ impl KeyProblem {
     fn hint(&self, key: &KeyName) -> Option<String> {
         Some(match self {
             Self::File(FileError::Unreadable { error, path })
+            | Self::Age(AgeFileError::File(FileError::Unreadable { error, path }))
                 if error.kind() == io::ErrorKind::NotFound =>
             {
                 format!(
@@ -141,8 +134,8 @@ impl KeyProblem {
                     path.display()
                 )
             }
-            Self::File(error) => return error.hint(false),
-            Self::Age { problem, .. } => match problem {
+            Self::File(error) | Self::Age(AgeFileError::File(error)) => return error.hint(false),
+            Self::Age(AgeFileError::Age { problem, .. }) => match problem {
                 AgeProblem::OtherIdentity => format!(
                     "`{IDENTITY_VARIABLE}` names another file of identities; or encrypt the key again, to the one in use"
                 ),
@@ -157,7 +150,7 @@ impl KeyProblem {
                 AgeProblem::NotEntered(_) => "run it again and enter the passphrase".to_owned(),
                 _ => "encrypt the key again, as `age` does".to_owned(),
             },
-            Self::Identity(error) => return error.hint(),
+            Self::Age(AgeFileError::Identity(error)) => return error.hint(),
             Self::Content { path, problem } => problem.hint(path),
             Self::Public(error) => error.hint().to_owned(),
             Self::OtherPublicKey => {

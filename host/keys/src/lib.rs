@@ -47,13 +47,3 @@ pub use error::{AgentProblem, ContentProblem, KeyError, KeyProblem, SignError, T
 pub use key::{Algorithm, Key};
 pub use public::{PublicKey, PublicKeyError};
 pub use signers::Signers;
-
-/// `bytes` in small hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A String takes all that is written to it.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use ed25519_dalek::VerifyingKey;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Algorithm, Content, Padding, hex, wire};
+use crate::{Algorithm, Content, Padding, wire};
 pub(crate) use text::{EC, ED25519, P256, RSA, printable};
 
 /// The shortest modulus of RSA that is used, in bits.
@@ -163,7 +163,7 @@ impl PublicKey {
             Some(bytes) => ("minisign-ed25519", Sha256::digest(bytes)),
             None => (self.algorithm().name(), Sha256::digest(self.spki())),
         };
-        format!("{name}:sha256:{}", hex(&digest))
+        format!("{name}:sha256:{}", fetchhost_formats::hex(&digest))
     }
 
     /// The key as SubjectPublicKeyInfo in DER.

@@ -8,8 +8,7 @@ use std::{
 };
 
 use fetchhost_credentials::{
-    AgeFileError, Cancel, Environment, Secret, ask_hidden, leave_no_core_file, read_age_file,
-    read_private,
+    Cancel, Environment, Secret, ask_hidden, leave_no_core_file, read_age_file, read_private,
 };
 use fetchhost_policy::{KeySource, KeySpec, printable};
 use zeroize::Zeroizing;
@@ -198,11 +197,7 @@ impl Signers {
 
     fn read_age(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
         let ask = |question: &str| (self.ask)(question, &self.cancel);
-        read_age_file(path, &*self.environment, &ask).map_err(|error| match error {
-            AgeFileError::File(error) => KeyProblem::File(error),
-            AgeFileError::Age { path, problem } => KeyProblem::Age { path, problem },
-            AgeFileError::Identity(error) => KeyProblem::Identity(error),
-        })
+        read_age_file(path, &*self.environment, &ask).map_err(KeyProblem::Age)
     }
 
     /// The PIN of a token.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fetchhost_formats::hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -47,16 +48,6 @@ impl FromStr for MemoId {
         let shown = || MemoIdError(fetchhost_policy::printable(text).into_owned());
         digest.map(Self).ok_or_else(shown)
     }
-}
-
-/// `bytes` in small hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A String takes all that is written to it.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A SHA-256 in small hexadecimal digits: each has one spelling.

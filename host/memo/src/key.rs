@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 
+use fetchhost_formats::hex;
 use fetchhost_keys::{Algorithm, ContentDigests, Envelope, Padding, PublicKey};
 use fetchhost_policy::{Domain, Use};
 use serde_json::{Map, Value, json};
 
-use crate::id::{MemoId, hex};
+use crate::id::MemoId;
 
 /// The version of the members below. With another one all ids are others.
 const VERSION: u64 = 1;

@@ -27,7 +27,7 @@ use std::time::SystemTime;
 use fetchhost_cache::MAX_MEMO;
 use fetchhost_formats::{
     FixedOutput, Hash, HashAlgorithm, Hasher, OutputMode, PublicKey, Signature, SigningKey,
-    StoreName, StorePath,
+    StoreName, StorePath, hex,
 };
 use fetchhost_policy::Use;
 use serde_json::{Map, Value};
@@ -35,7 +35,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::canonical;
 use crate::error::Flaw;
-use crate::id::{MemoId, hex};
+use crate::id::MemoId;
 use crate::key::{ResultKey, SignatureKey};
 use crate::time::Time;
 

@@ -11,9 +11,10 @@ use serde_json::{Map, Value};
 
 use super::{RememberedResult, ResultRecord, SignatureRecord};
 use crate::error::Flaw;
-use crate::id::{from_hex, hex};
+use crate::id::from_hex;
 use crate::key::{ResultKey, SignatureKey};
 use crate::time::Time;
+use fetchhost_formats::hex;
 
 /// How many characters of somebody else's words are told.
 const MAX_WORDS: usize = 200;
