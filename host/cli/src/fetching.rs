@@ -115,7 +115,8 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Fetching {
-    /// Gives what was typed its meaning. Without an expectation the hash is one that is remembered.
+    /// Gives what was typed its meaning. Without an expectation the hash is one that is remembered. Where a key's name
+    /// is not to make it sign, only what was approved is signed.
     pub(crate) async fn typed(
         context: &Context,
         selected: Selected,
@@ -123,8 +124,12 @@ impl Fetching {
         matches: &ArgMatches,
         expectation: Option<Expectation>,
         wanted: Wanted<'_>,
+        may_sign: bool,
     ) -> Result<Self, Failure> {
-        let typed = Typed::new(&selected, args, matches)?;
+        let mut typed = Typed::new(&selected, args, matches)?;
+        if !may_sign {
+            typed.consent.keys.clear();
+        }
         let inputs = signing::open_typed(selected.description()?, &args.input)?;
         let session = Session::new(context, Progress::new(context.printer));
         let params = typed.params.object;

@@ -54,6 +54,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     }),
     ("insist", insist),
     ("sign", |_| minisign("key", "a comment")),
+    ("sign-for-ssh", |_| sshsig("file")),
     ("key-as-credential", key_as_credential),
     ("show-digests", show_digests),
     ("show-public-key", show_public_key),

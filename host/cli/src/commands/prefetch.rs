@@ -45,8 +45,16 @@ pub(crate) async fn prefetch(
         refetch: true,
         ..Wanted::default()
     };
-    let fetching =
-        Fetching::typed(context, selected, &args.fetch, matches, expectation, wanted).await?;
+    let fetching = Fetching::typed(
+        context,
+        selected,
+        &args.fetch,
+        matches,
+        expectation,
+        wanted,
+        false,
+    )
+    .await?;
     let (outcome, report) = fetching
         .run(context, &args.fetch.fetcher, args.fetch.timeout, None)
         .await?;

@@ -48,6 +48,7 @@ pub(crate) async fn run(
             gc_root: args.gc_root.as_deref(),
             refetch: args.refetch,
         },
+        true,
     )
     .await?;
     if let (true, Some(hash)) = (args.dry_run, &declared) {

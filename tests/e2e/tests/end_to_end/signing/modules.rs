@@ -226,3 +226,15 @@ fn what_a_description_does_not_name_is_not_signed() {
     user.refuse(deed(&fetcher, "input-of-another-kind"), 5, []);
     user.refuse(deed(&fetcher, "ask-public-key-too-often"), 5, ["requests"]);
 }
+
+/// What the module fetches besides has a hash that `prefetch` prints; no new signature is made for it.
+#[test]
+fn prefetch_makes_no_key_sign() {
+    let user = User::with_pkcs8();
+    let fetcher = hostile(&user);
+    let line = deed(&fetcher, "sign-for-ssh").without("--hash");
+    let refused = user.run(line.subcommand("prefetch")).exits(3);
+    refused.says(["approve --key release"]);
+    let listed = user.run(CommandLine::new(["memo", "list"]).flag("--json"));
+    assert_eq!(listed.exits(0).json()["entries"], serde_json::json!([]));
+}
