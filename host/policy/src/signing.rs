@@ -9,7 +9,7 @@
 //! | | built-in module | another module |
 //! |---|---|---|
 //! | `run`, the key's name typed | signs | signs in the envelopes that a grant names |
-//! | `run`, the name read from a file, or `argv-consent = false` | signs approved digests, in the envelopes that a grant names | the same |
+//! | `run`, the name read from a file; `prefetch`; `argv-consent = false` | signs approved digests, in the envelopes that a grant names | the same |
 //! | `exec`, `serve`, `realise`, `lock` | looks up what a grant names | the same |
 //! | the administrator denies the module | nothing | nothing |
 
